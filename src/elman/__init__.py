@@ -1,0 +1,38 @@
+"""elman: finding structure in time. Recurrent networks on sequences.
+
+Names load when first used, so that `import elman` costs next to nothing beyond `import torch`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from elman.cells import CATALOGUE, Cell
+    from elman.errors import ElmanError
+    from elman.recurrent import Recurrent
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "CATALOGUE": "elman.cells",
+    "Cell": "elman.cells",
+    "ElmanError": "elman.errors",
+    "Recurrent": "elman.recurrent",
+}
+_FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "graph", "recurrent", "training")
+
+__all__ = ["CATALOGUE", "Cell", "ElmanError", "Recurrent", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FLOORS:
+        return importlib.import_module(f"elman.{name}")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'elman' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, *_FLOORS])

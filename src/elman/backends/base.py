@@ -1,0 +1,62 @@
+"""What a backend is given and what it gives back: one direction of one layer, over a whole batch of sequences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from elman.graph import Traced
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One layer's parameters, gates in the order of `Traced.gates`, G of them, Gr of them recurrent, Ga of them apart.
+
+    W (G·H, F), R (Gr·H, H) or None, b (G·H,), b_r (Ga·H,) or None, params: name → (H,);
+    gain_x (G·H,), gain_r (Gr·H,): of layer normalisation, None without it.
+    """
+
+    W: Tensor
+    R: Tensor | None
+    b: Tensor
+    b_r: Tensor | None = None
+    params: Mapping[str, Tensor] = field(default_factory=dict)
+    gain_x: Tensor | None = None
+    gain_r: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """How to run over the sequences.
+
+    lengths  (B,) valid steps of each row, or None: past them outputs are 0 and the state stays as it was
+    reverse  from the last valid step to the first
+    mask     (B, H) or None: factors on h_{t-1} before R, the same at every step (variational recurrent dropout)
+    zoneout  by state, (T, B, H) of 0 and 1 or one number: the share of the previous value that is kept
+    segment  steps between stored states when the steps in between are to be recomputed in backward; None stores all
+    """
+
+    lengths: Tensor | None = None
+    reverse: bool = False
+    mask: Tensor | None = None
+    zoneout: Mapping[str, Tensor | float] = field(default_factory=dict)
+    segment: int | None = None
+
+
+class Backend(Protocol):
+    """Runs a traced cell through time. It knows operations, not cells."""
+
+    name: str
+
+    def refusal(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str | None:
+        """Why this backend cannot run this, in a clause that follows "because", or None when it can."""
+        ...
+
+    def unroll(
+        self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
+        ...

@@ -1,0 +1,38 @@
+"""Which backend runs: the one asked for or, with "auto", the first that does not refuse."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from elman.backends.base import Backend, Pass, Weights
+from elman.backends.eager import Eager
+from elman.errors import OptionError, UnknownNameError, suggest
+from elman.graph import Traced
+
+# Fastest first; the last one refuses nothing.
+BACKENDS: dict[str, Backend] = {"eager": Eager()}
+
+
+def check_backend(name: str, where: str) -> None:
+    """Raises `UnknownNameError` unless `name` is "auto" or a backend."""
+    if name != "auto" and name not in BACKENDS:
+        raise UnknownNameError(f"{where}: unknown backend {name!r}, {suggest(name, ['auto', *BACKENDS])}")
+
+
+def select(name: str, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> Backend:
+    """The backend to use; one that was asked for by name runs or raises `OptionError` with its reason."""
+    if name != "auto":
+        reason = BACKENDS[name].refusal(traced, weights, x, how)
+        if reason is not None:
+            raise OptionError(f"backend={name!r}: cannot run {traced.name} because {reason}. Use backend='auto'.")
+        return BACKENDS[name]
+    return next(b for b in BACKENDS.values() if b.refusal(traced, weights, x, how) is None)
+
+
+def explain(name: str, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str:
+    """Which backend `select` would choose, and why each other was refused, one line each."""
+    lines = []
+    for key, backend in BACKENDS.items():
+        reason = backend.refusal(traced, weights, x, how)
+        lines.append(f"{key}: " + ("can run" if reason is None else f"refused because {reason}"))
+    return f"{select(name, traced, weights, x, how).name} (asked for: {name})\n" + "\n".join(lines)

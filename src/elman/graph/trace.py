@@ -1,0 +1,176 @@
+"""From a cell's step to two small graphs: the step itself and its derivative, found by tracing."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.utils._pytree import tree_flatten
+
+from elman.cells import Cell
+from elman.cells.base import Fields
+from elman.cells.check import check_step, is_pointwise
+from elman.errors import CellError
+from elman.graph.expression import Builder, Graph, substitute
+from elman.graph.spelling import Ref, is_known, write
+
+aten = torch.ops.aten
+# Derivatives that aten keeps as one operator; broken up, a backend needs no name for each of them.
+BROKEN_UP = [
+    *(aten.tanh_backward, aten.sigmoid_backward, aten.threshold_backward, aten.silu, aten.silu_backward),
+    *(aten.softplus, aten.softplus_backward, aten.gelu, aten.gelu_backward, aten.elu, aten.elu_backward),
+    *(aten.hardtanh, aten.hardtanh_backward, aten.hardsigmoid, aten.hardsigmoid_backward, aten.leaky_relu),
+    *(aten.leaky_relu_backward, aten.log_sigmoid_forward, aten.log_sigmoid_backward, aten.hardswish),
+    *(aten.hardswish_backward, aten.addcmul, aten.addcdiv, aten.lerp, aten.threshold, aten.mish, aten.mish_backward),
+    *(aten.logaddexp, aten.logaddexp2),
+]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A cell as graphs, and what the trace shows about it.
+
+    forward   reads x.g, r.g, s.state, p.name; gives the new state by name
+    backward  reads those and the cotangents d.state; gives dx.g, dr.g, ds.state, dp.name
+    summed    gates that use x.g and r.g only as x.g + r.g: the graphs read the sum as x.g, and one bias is enough
+    apart     gates that read r.g by itself, which gives r.g a bias of its own
+    plain     gates that never read r.g: they have no rows in R
+
+    A layer stores its gates in the order `summed + apart + plain`, so that R's rows are the first ones.
+    """
+
+    cell: Cell
+    forward: Graph
+    backward: Graph
+    summed: tuple[str, ...]
+    apart: tuple[str, ...]
+    plain: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The cell's class name."""
+        return type(self.cell).__name__
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """Gates in storage order."""
+        return self.summed + self.apart + self.plain
+
+    @property
+    def recurrent(self) -> tuple[str, ...]:
+        """Gates with rows in R, in storage order."""
+        return self.summed + self.apart
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change when the mathematics of the step do."""
+        text = f"{self.gates}{self.cell.states}{dict(self.cell.initial)}{self.forward}{self.backward}"
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def trace(cell: Cell) -> Traced:
+    """The cell's forward and backward graphs, by `make_fx` over `torch.func.vjp` of the step on scalars.
+
+    Raises `CellError` where the step uses an operation that no backend knows, with the offending line.
+
+    >>> from elman.cells import GRU
+    >>> gru = trace(GRU())
+    >>> gru.summed, gru.apart, gru.plain
+    (('r', 'z'), ('n',), ())
+    >>> class Fading(Cell):
+    ...     gates = ("u",)
+    ...     def step(self, x, r, s, p):
+    ...         return x.u + 0.5 * s.h
+    >>> print(trace(Fading()).backward)
+    d.h
+    v2 = mul(d.h, 0.5)
+    dx.u = d.h
+    ds.h = v2
+    """
+    return _trace(type(cell), tuple(sorted(vars(cell).items())))
+
+
+@functools.cache
+def _trace(kind: type[Cell], options: tuple[tuple[str, Any], ...]) -> Traced:
+    cell = kind()
+    vars(cell).update(options)
+    joint = _joint_graph(cell)
+    out = joint.outputs
+    reads = set(joint.inputs)
+    plain = tuple(g for g in cell.gates if f"r.{g}" not in reads)
+    # Equal derivatives everywhere mean that the step depends on the sum alone.
+    summed = tuple(g for g in cell.gates if g not in plain and out[f"dx.{g}"] == out[f"dr.{g}"])
+    apart = tuple(g for g in cell.gates if g not in plain and g not in summed)
+    joint = substitute(joint, {f"r.{g}": 0.0 for g in summed})
+    dropped = {f"dr.{g}" for g in plain + summed}
+    forward = _only(joint, lambda name: name in cell.states)
+    backward = _only(joint, lambda name: name not in cell.states and name not in dropped)
+    return Traced(cell, forward, backward, summed, apart, plain)
+
+
+def _only(graph: Graph, wanted: Callable[[str], bool]) -> Graph:
+    kept = Graph(graph.nodes, {name: number for name, number in graph.outputs.items() if wanted(name)})
+    return substitute(kept, {})
+
+
+def _joint_graph(cell: Cell) -> Graph:
+    """Forward and backward in one graph: the new states by name, and the derivatives dx.g, dr.g, ds.state, dp.name."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    kinds = {"x": cell.gates, "r": cell.gates, "s": cell.states, "p": tuple(cell.params)}
+    names = [f"{kind}.{name}" for kind, group in kinds.items() for name in group]
+
+    def step(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        given = dict(zip(names, values, strict=True))
+        fields = {kind: Fields(**{n: given[f"{kind}.{n}"] for n in group}) for kind, group in kinds.items()}
+        new = cell.step(**fields)
+        return (new,) if isinstance(new, torch.Tensor) else tuple(new)
+
+    def both(values: list[torch.Tensor], cotangents: list[torch.Tensor]) -> Any:
+        new, pull = torch.func.vjp(step, *values)[:2]
+        return new, pull(tuple(cotangents))
+
+    check_step(cell, Fields, is_pointwise)
+    some = [torch.tensor(0.25, dtype=torch.float64) for _ in names]
+    cotangents = [torch.tensor(1.0, dtype=torch.float64) for _ in cell.states]
+    fx = make_fx(torch.func.functionalize(both), decomposition_table=_broken_up())(some, cotangents)
+    fx.graph.eliminate_dead_code()
+    return _read(cell, fx.graph, [*names, *(f"d.{s}" for s in cell.states)], [*cell.states, *(f"d{n}" for n in names)])
+
+
+def _read(cell: Cell, fx: Any, inputs: list[str], outputs: list[str]) -> Graph:
+    build, values, waiting = Builder(), {}, iter(inputs)
+    results: dict[str, int] = {}
+    for node in fx.nodes:
+        if node.op == "placeholder":
+            values[node] = Ref(build.input(next(waiting)))
+        elif node.op == "output":
+            flat, _ = tree_flatten(node.args[0])
+            results = {name: int(values[v]) for name, v in zip(outputs, flat, strict=True)}
+        elif node.target is not None and getattr(node.target, "overloadpacket", None) and is_known(node.target):
+            args = tuple(values.get(a, a) if isinstance(a, torch.fx.Node) else a for a in node.args)
+            kwargs = {k: values.get(v, v) if isinstance(v, torch.fx.Node) else v for k, v in node.kwargs.items()}
+            values[node] = write(build, node.target, args, kwargs)
+        else:
+            _refuse(cell, node)
+    return build.graph(results)
+
+
+def _refuse(cell: Cell, node: Any) -> None:
+    """Names the line of the step that uses an operation no backend knows, or its derivative."""
+    check_step(cell, Fields, lambda op: is_pointwise(op) and (is_known(op) or op in _broken_up()))
+    raise CellError(
+        f"{type(cell).__name__}.step: its derivative needs {node.target}, which no backend knows. "
+        f"Write the step with exp, log, tanh, sigmoid, where and arithmetic."
+    )
+
+
+@functools.cache
+def _broken_up() -> Any:
+    from torch._decomp import get_decompositions
+
+    return get_decompositions(BROKEN_UP)

@@ -1,0 +1,273 @@
+"""Layers of a cell, unrolled over a batch of sequences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from elman.backends import Pass, check_backend, explain
+from elman.cells import Cell, find_cell
+from elman.errors import OptionError, ShapeError
+from elman.graph import trace
+from elman.recurrent.layer import Layer, check_shape
+
+State = tuple[Tensor, ...]
+
+
+class Recurrent(nn.Module):
+    """A stack of L recurrent layers of one cell, in one direction or two.
+
+    cell                 name in `elman.CATALOGUE`, or a `Cell` of your own
+    input_size           F, features per step
+    hidden_size          H, units per layer and direction
+    num_layers           L; each layer reads the outputs of the one below
+    bidirectional        D = 2: a second net per layer runs from the last valid step back, outputs side by side
+    batch_first          x is (B, T, F), else (T, B, F)
+    dropout              between layers, on their outputs, new at every step
+    recurrent_dropout    on h before R, the same units at every step (Gal & Ghahramani 2016, arXiv:1512.05287)
+    zoneout              chance that a unit keeps its previous state (Krueger et al. 2016, arXiv:1606.01305)
+    layer_norm           of the pre-activations W x and R h (Ba et al. 2016, arXiv:1607.06450)
+    residual             each layer above the first adds its input to its output (He et al. 2015, arXiv:1512.03385)
+    learn_initial_state  the state before the first step is a parameter
+    checkpoint           recompute in backward: "auto" stores √T states, a number k one every k steps
+    backend              "auto", or one by name that then runs or raises
+
+    Raises `UnknownNameError`, `OptionError`, `CellError`; from a call, `ShapeError`.
+
+    >>> import elman, torch
+    >>> rnn = elman.Recurrent("gru", input_size=8, hidden_size=16, num_layers=2)
+    >>> y, state = rnn(torch.zeros(4, 10, 8), lengths=[10, 7, 3, 0])
+    >>> y.shape, state[0].shape
+    (torch.Size([4, 10, 16]), torch.Size([2, 4, 16]))
+    """
+
+    def __init__(
+        self,
+        cell: str | type[Cell] | Cell,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        bidirectional: bool = False,
+        batch_first: bool = True,
+        dropout: float = 0.0,
+        recurrent_dropout: float = 0.0,
+        zoneout: float = 0.0,
+        layer_norm: bool = False,
+        residual: bool = False,
+        learn_initial_state: bool = False,
+        checkpoint: Literal["auto"] | int | None = None,
+        backend: str = "auto",
+        device: Any = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.traced = trace(find_cell(cell, "Recurrent"))
+        self._where = f"Recurrent({self.traced.name})"
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        _check_options(
+            self._where, sizes, {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout}
+        )
+        _check_checkpoint(self._where, checkpoint)
+        check_backend(backend, self._where)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.bidirectional, self.batch_first, self.residual = bidirectional, batch_first, residual
+        self.dropout, self.recurrent_dropout, self.zoneout = dropout, recurrent_dropout, zoneout
+        self.layer_norm, self.learn_initial_state = layer_norm, learn_initial_state
+        self.checkpoint, self.backend = checkpoint, backend
+        self.layers = nn.ModuleList(
+            Layer(self.traced, size, hidden_size, layer_norm=layer_norm, learn_initial_state=learn_initial_state)
+            for layer in range(num_layers)
+            for size in [input_size if layer == 0 else hidden_size * self.directions] * self.directions
+        ).to(device=device, dtype=dtype)
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that is unrolled."""
+        return self.traced.cell
+
+    @property
+    def directions(self) -> int:
+        """D: 2 when bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """D·H, features of each output step."""
+        return self.directions * self.hidden_size
+
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | Sequence[int] | None = None
+    ) -> tuple[Tensor, State]:
+        """Outputs (B, T, D·H) and the last state, a tuple in the order of `cell.states`, each (L·D, B, H).
+
+        x        (B, T, F), or (T, B, F) without `batch_first`
+        state    what an earlier call returned, to go on from; None: the initial state
+        lengths  (B,) valid steps of each row: past them outputs are 0 and the state stays; 0 gives the state back
+
+        Raises `ShapeError` where an axis does not fit.
+        """
+        check_shape(self._where, "x", x, self._axes(), "Add a time axis: x[:, None]." if x.ndim == 2 else "")
+        if not x.is_floating_point():
+            raise ShapeError(f"{self._where}: x must be floating point, got {x.dtype}. Convert it: x.float().")
+        x = x.transpose(0, 1) if self.batch_first else x
+        valid, x = self._mask_padding(x, lengths)
+        state = self.initial_state(x.shape[1]) if state is None else self._check_state(state, x.shape[1])
+        finals: list[State] = []
+        for number, layers in enumerate(self._by_layer()):
+            below = F.dropout(x, self.dropout, self.training) if number else x
+            outputs = []
+            for way, layer in enumerate(layers):
+                row = number * self.directions + way
+                y, final = layer(
+                    below, tuple(s[row] for s in state), self._pass(x, valid, reverse=way == 1), self.backend
+                )
+                outputs.append(y)
+                finals.append(final)
+            y = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
+            x = x + y if self.residual and number else y
+        last = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+        return (x.transpose(0, 1) if self.batch_first else x), last
+
+    def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """One step: x (B, F) to the output (B, H) and the new state. Raises `OptionError` when bidirectional."""
+        if self.bidirectional:
+            raise OptionError(
+                f"{self._where}: a bidirectional net needs the whole sequence, it cannot step. Call it on x."
+            )
+        check_shape(self._where, "x", x, {"B": None, "F": self.input_size}, "Give one time step.")
+        y, new = self(x.unsqueeze(1 if self.batch_first else 0), state)
+        return y.squeeze(1 if self.batch_first else 0), new
+
+    def stream(self) -> Any:
+        """A `Stream` over one sequence: NumPy in, NumPy out, one step at a time."""
+        from elman.recurrent.stream import Stream
+
+        return Stream(self)
+
+    def initial_state(self, rows: int) -> State:
+        """The state before the first step, for `rows` sequences; each part (L·D, B, H)."""
+        parts = [layer.first_state(rows) for layers in self._by_layer() for layer in layers]
+        return tuple(torch.stack(values) for values in zip(*parts, strict=True))
+
+    def reset(self, state: State, rows: Tensor) -> State:
+        """The state with those rows set back to the initial one; rows (B,) of bool."""
+        fresh = self.initial_state(len(rows))
+        return tuple(torch.where(rows[None, :, None], new, old) for new, old in zip(fresh, state, strict=True))
+
+    def explain_backend(self) -> str:
+        """Which backend runs this net, and why each other was refused."""
+        layer = self._by_layer_list()[0][0]
+        x = layer.W.new_zeros(1, 1, self.input_size)
+        return explain(self.backend, self.traced, layer.weights(), x, self._pass(x, None, reverse=False))
+
+    @classmethod
+    def from_torch(cls, module: nn.RNNBase) -> Recurrent:
+        """The same net as a `torch.nn.RNN`, `LSTM` or `GRU`, its weights copied."""
+        from elman.recurrent.torch_weights import from_torch
+
+        return from_torch(cls, module)
+
+    def to_torch(self) -> nn.RNNBase:
+        """The same net as `torch.nn`'s module, weights copied; raises `OptionError` where it has no such thing."""
+        from elman.recurrent.torch_weights import to_torch
+
+        return to_torch(self)
+
+    def extra_repr(self) -> str:
+        """What was asked for beyond the defaults."""
+        return ", ".join(self._described())
+
+    def __repr__(self) -> str:
+        return f"Recurrent({self.extra_repr()})"
+
+    def _described(self) -> Iterator[str]:
+        yield from (self.traced.name, str(self.input_size), str(self.hidden_size))
+        defaults = {"num_layers": 1, "batch_first": True, "backend": "auto"}
+        options = (
+            "num_layers",
+            "bidirectional",
+            "batch_first",
+            "dropout",
+            "recurrent_dropout",
+            "zoneout",
+            "layer_norm",
+        )
+        for name in (*options, "residual", "learn_initial_state", "checkpoint", "backend"):
+            if (value := getattr(self, name)) not in (defaults.get(name), False, 0.0, None) or value != defaults.get(
+                name, value
+            ):
+                yield f"{name}={value!r}"
+
+    def _axes(self) -> dict[str, int | None]:
+        return (
+            {"B": None, "T": None, "F": self.input_size}
+            if self.batch_first
+            else {"T": None, "B": None, "F": self.input_size}
+        )
+
+    def _by_layer(self) -> Iterator[list[Layer]]:
+        yield from self._by_layer_list()
+
+    def _by_layer_list(self) -> list[list[Layer]]:
+        flat: list[Any] = list(self.layers)
+        return [flat[at : at + self.directions] for at in range(0, len(flat), self.directions)]
+
+    def _mask_padding(self, x: Tensor, lengths: Tensor | Sequence[int] | None) -> tuple[Tensor | None, Tensor]:
+        """The lengths as a tensor, and x with 0 past them: a NaN that stands there must not reach a gradient."""
+        if lengths is None:
+            return None, x
+        steps, rows = x.shape[:2]
+        valid = torch.as_tensor(lengths, device=x.device)
+        check_shape(self._where, "lengths", valid, {"B": rows}, "Give one length per row.")
+        if valid.is_floating_point() or (rows and not 0 <= int(valid.min()) <= int(valid.max()) <= steps):
+            raise ShapeError(f"{self._where}: lengths must be whole numbers in 0 … {steps}, got {valid.tolist()}.")
+        past = torch.arange(steps, device=x.device)[:, None] >= valid
+        return valid, x.masked_fill(past.unsqueeze(-1), 0.0)
+
+    def _check_state(self, state: State, rows: int) -> State:
+        names = self.cell.states
+        state = (state,) if isinstance(state, Tensor) else tuple(state)
+        if len(state) != len(names):
+            raise ShapeError(f"{self._where}: state must have {len(names)} part(s) {names}, got {len(state)}.")
+        expected = {"L·D": len(self.layers), "B": rows, "H": self.hidden_size}
+        for name, part in zip(names, state, strict=True):
+            check_shape(self._where, f"state {name!r}", part, expected, "Pass what an earlier call returned.")
+        return state
+
+    def _pass(self, x: Tensor, lengths: Tensor | None, *, reverse: bool) -> Pass:
+        """The options of one layer's pass, with this call's random masks drawn; x (T, B, ·)."""
+        steps, rows = x.shape[:2]
+        size, dtype = self.hidden_size, next(self.parameters()).dtype
+
+        def kept(chance: float, *shape: int) -> Tensor:
+            return torch.empty(*shape, size, device=x.device, dtype=dtype).bernoulli_(chance)
+
+        mask = None
+        if self.training and self.recurrent_dropout:
+            mask = kept(1 - self.recurrent_dropout, rows) / (1 - self.recurrent_dropout)
+        zoneout: dict[str, Tensor | float] = {}
+        if self.zoneout:
+            zoneout = {s: kept(self.zoneout, steps, rows) if self.training else self.zoneout for s in self.cell.states}
+        segment = math.isqrt(max(steps - 1, 0)) + 1 if isinstance(self.checkpoint, str) else self.checkpoint
+        return Pass(lengths, reverse, mask, zoneout, segment)
+
+
+def _check_options(where: str, sizes: dict[str, int], chances: dict[str, float]) -> None:
+    for name, size in sizes.items():
+        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
+            raise OptionError(f"{where}: {name} must be a whole number ≥ 1, got {size!r}.")
+    for name, chance in chances.items():
+        if not 0.0 <= chance < 1.0:
+            raise OptionError(f"{where}: {name} must be in [0, 1), got {chance!r}. It is the share that is dropped.")
+
+
+def _check_checkpoint(where: str, checkpoint: Any) -> None:
+    whole = isinstance(checkpoint, int) and not isinstance(checkpoint, bool) and checkpoint > 0
+    if checkpoint not in (None, "auto") and not whole:
+        raise OptionError(f"{where}: checkpoint must be 'auto', a number of steps ≥ 1 or None, got {checkpoint!r}.")

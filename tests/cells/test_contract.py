@@ -1,0 +1,111 @@
+"""What a cell may be, and how one that may not is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import elman
+from elman.cells import CATALOGUE, find_cell, name_of
+from elman.errors import CellError, UnknownNameError
+
+REFUSED = {
+    "s.h @ s.h.T": "not pointwise",
+    "x.a.sum() + x.a": "not pointwise (sum)",
+    "torch.softmax(x.a, -1)": "not pointwise (_softmax)",
+    "x.a if x.a > 0 else s.h": "use torch.where instead of a branch on data",
+    "x.a if (x.a > 0).all() else s.h": "not pointwise (all)",
+    "x.a.add_(1)": "not pointwise (add_)",
+    "x.a * torch.rand_like(x.a)": "not pointwise (rand_like)",
+    "x.a[0]": "not pointwise (select)",
+    "x.a.detach()": "not pointwise (detach)",
+    "x.b": "'b' is not declared here: choose from: a.",
+    "s.c": "'c' is not declared here",
+    "1 / 0": "division by zero",
+}
+
+
+def define(step: str, **attributes):
+    source = f"class Given(elman.Cell):\n    def step(self, x, r, s, p):\n        return {step}\n"
+    source = source.replace("    def", "".join(f"    {k} = {v!r}\n" for k, v in attributes.items()) + "    def", 1)
+    names = {"elman": elman, "torch": torch}
+    exec(source, names)
+    return names["Given"]
+
+
+@pytest.mark.parametrize("step", REFUSED)
+def test_a_step_that_is_not_pointwise_is_refused_at_definition(step):
+    with pytest.raises(CellError) as caught:
+        define(step, gates=("a",))
+    assert REFUSED[step] in str(caught.value)
+    assert "Given.step, line 4" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_offending_line_is_quoted():
+    with pytest.raises(CellError, match=r"`h = torch\.cumsum\(x\.a, -1\)` is not pointwise"):
+
+        class Bad(elman.Cell):
+            gates = ("a",)
+
+            def step(self, x, r, s, p):
+                h = torch.cumsum(x.a, -1)
+                return h + s.h
+
+
+@pytest.mark.parametrize("step, got", [("(x.a, x.a)", "(2, 3), (2, 3)"), ("None", "NoneType"), ("1.0", "float")])
+def test_a_step_must_return_its_states(step, got):
+    with pytest.raises(CellError, match="Return one tensor per state") as caught:
+        define(step, gates=("a",))
+    assert got in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "attributes, message",
+    [
+        ({"gates": "a"}, r"expected a tuple of names, got 'a'"),
+        ({"gates": ("a", "a")}, "'a' stands twice"),
+        ({"gates": ("a b",)}, "is not a name"),
+        ({"gates": ("a",), "states": ()}, "at least one name"),
+        ({"gates": ("a",), "initial": {"q": 1.0}}, "'q' is no state of it"),
+    ],
+)
+def test_a_wrong_declaration_is_refused(attributes, message):
+    with pytest.raises(CellError, match=message):
+        define("x.a", **attributes)
+
+
+def test_a_cell_without_a_step_says_so():
+    with pytest.raises(CellError, match="needs a method step"):
+
+        class Stepless(elman.Cell):
+            gates = ("a",)
+
+
+def test_cells_are_found_by_name_class_and_instance():
+    for name, kind in CATALOGUE.items():
+        assert type(find_cell(name)) is type(find_cell(kind)) is type(find_cell(kind())) is kind
+        assert name_of(kind()) == name
+
+    class FoundByItsName(elman.Cell):
+        gates = ("a",)
+
+        def step(self, x, r, s, p):
+            return x.a
+
+    assert type(find_cell("FoundByItsName")) is FoundByItsName
+    assert name_of(FoundByItsName()) == "FoundByItsName"
+
+
+def test_a_misspelt_cell_gets_a_suggestion():
+    with pytest.raises(UnknownNameError, match=r"Recurrent: unknown cell 'ltsm', did you mean 'lstm'\?"):
+        elman.Recurrent("ltsm", 1, 1)
+    with pytest.raises(CellError, match="expected a cell's name, a Cell class or a Cell, got int"):
+        elman.Recurrent(3, 1, 1)
+
+
+def test_every_catalogued_cell_documents_equation_shapes_and_source():
+    for cell in CATALOGUE.values():
+        for part in ("h_t = ", "(B, ", "Source: "):
+            assert part in cell.__doc__, (cell, part)
+        assert "doi:10." in cell.__doc__ or "arXiv:" in cell.__doc__, cell

@@ -1,0 +1,31 @@
+"""What every test shares: the tolerances, one thread, and the folder of real data beside the checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+# Allowed relative and absolute error, by dtype. One table, never loosened.
+TOLERANCE = {torch.float32: {"rtol": 1e-4, "atol": 1e-5}, torch.float64: {"rtol": 1e-9, "atol": 1e-10}}
+SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_a_seed():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """The folder of real data; the test is skipped, visibly, where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip("no ../shared/data beside this checkout")
+    return SHARED_DATA
+
+
+def assert_close(got: torch.Tensor, expected: torch.Tensor, what: str = "") -> None:
+    """Equal within the table's tolerance for that dtype; NaN is never equal."""
+    torch.testing.assert_close(got, expected, **TOLERANCE[expected.dtype], msg=lambda m: f"{what}: {m}")

@@ -1,0 +1,172 @@
+"""Arguments of `Recurrent`: what each changes, and how a wrong one is answered."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import elman
+from elman.errors import CellError, OptionError, ShapeError, UnknownNameError
+
+
+def test_a_wrong_shape_is_one_clear_line():
+    rnn = elman.Recurrent("gru", 8, 4)
+    for call, message in {
+        lambda: rnn(torch.zeros(32, 8)): r"Recurrent\(GRU\): x must be \(B, T, 8\), got \(32, 8\)\. Add a time axis",
+        lambda: rnn(torch.zeros(2, 3, 7)): r"must be \(B, T, 8\), got \(2, 3, 7\)",
+        lambda: rnn(torch.zeros(2, 3, 8, dtype=torch.long)): "must be floating point",
+        lambda: rnn(torch.zeros(2, 3, 8), lengths=[3]): r"lengths must be \(2\), got \(1,\)",
+        lambda: rnn(torch.zeros(2, 3, 8), lengths=[3, 4]): r"whole numbers in 0 … 3, got \[3, 4\]",
+        lambda: rnn(torch.zeros(2, 3, 8), lengths=[-1, 3]): "whole numbers in 0 … 3",
+        lambda: rnn(torch.zeros(2, 3, 8), (torch.zeros(1, 3, 4),)): r"state 'h' must be \(1, 2, 4\), got \(1, 3, 4\)",
+        lambda: rnn(torch.zeros(2, 3, 8), (torch.zeros(1, 2, 4),) * 2): r"must have 1 part\(s\) \('h',\), got 2",
+        lambda: rnn.step(torch.zeros(8)): r"x must be \(B, 8\), got \(8,\)",
+        lambda: rnn.stream().push(np.zeros(7)): r"a step must be \(8,\), got \(7,\)",
+    }.items():
+        with pytest.raises(ShapeError, match=message) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"num_layers": 0}, "num_layers must be a whole number ≥ 1, got 0"),
+        ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
+        ({"zoneout": -0.1}, r"zoneout must be in \[0, 1\)"),
+        ({"checkpoint": 0}, "checkpoint must be 'auto', a number of steps"),
+        ({"checkpoint": "often"}, "got 'often'"),
+    ],
+)
+def test_a_wrong_option_is_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        elman.Recurrent("gru", 2, 3, **options)
+
+
+def test_an_unknown_backend_gets_a_suggestion():
+    with pytest.raises(UnknownNameError, match=r"unknown backend 'eagre', did you mean 'eager'\?"):
+        elman.Recurrent("gru", 2, 3, backend="eagre")
+
+
+def test_explain_backend_names_the_choice():
+    assert elman.Recurrent("gru", 2, 3).explain_backend().startswith("eager (asked for: auto)")
+
+
+def test_a_bidirectional_net_cannot_step():
+    rnn = elman.Recurrent("gru", 2, 3, bidirectional=True)
+    with pytest.raises(OptionError, match="a bidirectional net needs the whole sequence"):
+        rnn.stream().push(np.zeros(2))
+
+
+def test_training_draws_new_masks_and_evaluation_none():
+    x = torch.randn(4, 6, 3)
+    for options in ({"zoneout": 0.5}, {"recurrent_dropout": 0.5}, {"dropout": 0.5, "num_layers": 2}):
+        rnn = elman.Recurrent("lstm", 3, 8, **options)
+        assert not torch.equal(rnn(x)[0], rnn(x)[0])
+        rnn.eval()
+        assert torch.equal(rnn(x)[0], rnn(x)[0])
+
+
+def test_zoneout_keeps_the_share_it_promises():
+    rnn = elman.Recurrent("elman", 3, 400, zoneout=0.25)
+    y, _ = rnn(torch.randn(1, 50, 3))
+    kept = (y[:, 1:] == y[:, :-1]).float().mean().item()
+    assert abs(kept - 0.25) < 0.01
+
+
+def test_recurrent_dropout_masks_the_same_units_at_every_step():
+    rnn = elman.Recurrent("elman", 1, 64, recurrent_dropout=0.5, dtype=torch.float64)
+    layer = rnn.layers[0]
+    x = torch.randn(1, 20, 1, dtype=torch.float64)
+    torch.manual_seed(5)
+    y, _ = rnn(x)
+    torch.manual_seed(5)
+    mask = rnn._pass(x.transpose(0, 1), None, reverse=False).mask
+    h = torch.zeros(1, 64, dtype=torch.float64)
+    for t in range(20):
+        h = torch.tanh(x[:, t] @ layer.W.T + layer.b + (h * mask) @ layer.R.T)
+        torch.testing.assert_close(h, y[:, t])
+    assert set(mask.unique().tolist()) == {0.0, 2.0}
+
+
+def test_layer_norm_is_the_papers_formula():
+    rnn = elman.Recurrent("elman", 3, 8, layer_norm=True, dtype=torch.float64)
+    layer, x = rnn.layers[0], torch.randn(2, 5, 3, dtype=torch.float64)
+    y, _ = rnn(x)
+
+    def norm(v, gain):
+        centred = v - v.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gain
+
+    h = torch.zeros(2, 8, dtype=torch.float64)
+    for t in range(5):
+        h = torch.tanh(norm(x[:, t] @ layer.W.T, layer.gain_x) + layer.b + norm(h @ layer.R.T, layer.gain_r))
+        torch.testing.assert_close(h, y[:, t])
+
+
+def test_starting_weights():
+    layer = elman.Recurrent("lstm", 12, 16).layers[0]
+    gates = layer.by_gate()
+    torch.testing.assert_close(gates.R.f @ gates.R.f.T, torch.eye(16), atol=1e-5, rtol=0)
+    assert gates.b.f.eq(1).all() and gates.b.i.eq(0).all()
+    assert torch.equal(elman.Recurrent("elman_relu", 2, 4).layers[0].R, torch.eye(4))
+
+
+def test_a_net_copies_saves_and_loads():
+    rnn = elman.Recurrent("gru", 3, 4, 2, bidirectional=True, learn_initial_state=True)
+    x = torch.randn(2, 5, 3)
+    twin = elman.Recurrent("gru", 3, 4, 2, bidirectional=True, learn_initial_state=True)
+    twin.load_state_dict(rnn.state_dict())
+    assert torch.equal(rnn(x)[0], twin(x)[0])
+    assert torch.equal(rnn(x)[0], copy.deepcopy(rnn)(x)[0])
+
+
+def test_mixed_precision_runs():
+    rnn = elman.Recurrent("lstm", 3, 4, 2, zoneout=0.1, layer_norm=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y, _ = rnn(torch.randn(2, 5, 3), lengths=[5, 2])
+    y.float().sum().backward()
+    assert torch.isfinite(rnn.layers[0].W.grad).all()
+
+
+def test_what_torch_has_not_is_not_handed_over():
+    with pytest.raises(OptionError, match=r"torch\.nn has no Leaky"):
+        elman.Recurrent("leaky", 2, 3).to_torch()
+    with pytest.raises(OptionError, match=r"torch\.nn has no zoneout"):
+        elman.Recurrent("lstm", 2, 3, zoneout=0.1).to_torch()
+    with pytest.raises(OptionError, match="proj_size"):
+        elman.Recurrent.from_torch(nn.LSTM(3, 5, proj_size=2))
+    with pytest.raises(OptionError, match="LSTM or GRU, got Linear"):
+        elman.Recurrent.from_torch(nn.Linear(2, 2))
+
+
+def test_a_users_cell_in_five_lines_trains():
+    class Minimal(elman.Cell):
+        gates = ("f", "h")
+
+        def step(self, x, r, s, p):
+            f = torch.sigmoid(x.f + r.f)
+            return (1 - f) * s.h + f * torch.tanh(x.h + f * r.h)
+
+    rnn = elman.Recurrent(Minimal, 1, 16)
+    head = nn.Linear(16, 1)
+    optimiser = torch.optim.Adam([*rnn.parameters(), *head.parameters()], lr=0.01)
+    x = torch.randn(32, 12, 1)
+    y = x[:, 0]
+    losses = []
+    for _ in range(150):
+        loss = (head(rnn(x)[0][:, -1]) - y).square().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+
+
+def test_unknown_attribute_in_a_step_is_a_cell_error():
+    with pytest.raises(CellError):
+        elman.cells.base.Fields(a=1).b  # noqa: B018
