@@ -53,7 +53,7 @@ def test_the_fingerprint_follows_the_mathematics():
 STEPS = {
     "relu": lambda a, b, h: torch.relu(a) + F.relu6(b) + F.hardtanh(h),
     "smooth": lambda a, b, h: F.silu(a) + F.gelu(b) + F.softplus(h) + F.logsigmoid(a) + F.mish(b),
-    "leaky": lambda a, b, h: F.leaky_relu(a, 0.1) + F.elu(b) + F.hardsigmoid(h) + F.hardswish(a),
+    "leaky": lambda a, b, h: F.leaky_relu(a, 0.1) + F.elu(b) + F.softsign(h) + F.hardswish(a),
     "powers": lambda a, b, h: a**2 + b**3 + (h.abs() + 1) ** -0.5 + a.square() + 2**b + (a.abs() + 1).sqrt(),
     "bounds": lambda a, b, h: torch.clamp(a, -0.5, 0.5) + torch.maximum(a, b) + torch.minimum(b, h) + h.clamp(min=0),
     "logic": lambda a, b, h: torch.where((a > 0) & (b < 0) | ~(h >= 0.1), a, torch.zeros_like(b)) + h,

@@ -1,0 +1,217 @@
+"""Sequences of different lengths as batches: whole ones in buckets of like length, or long ones in windows."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elman.data.batch import Batch
+from elman.errors import DataError, OptionError
+
+POOL = 50
+"""batches whose sequences are sorted by length together: long enough to save padding, short enough to stay random"""
+
+
+class PaddedBatches:
+    """Whole sequences, padded to the longest of their batch; batches of like length when `bucket` is set.
+
+    An epoch is a permutation drawn from (seed, epoch), cut into pools of 50 batches; each pool is sorted by length and
+    cut, and the batches are shuffled. A sequence is `(T_i, F)`; a target is `(T_i, …)`, one per step, or with
+    `per_step=False` `(…)`, one for the whole sequence. Padding has weight 0 and lies past `lengths`.
+
+    Raises DataError for sequences and targets that do not fit together. Source: Khomenko et al. 2016 (buckets).
+
+    >>> data = PaddedBatches([torch.ones(3, 1), torch.ones(5, 1)], [torch.ones(3), torch.ones(5)], 2, seed=0)
+    >>> next(data.epoch(0)).weight.sum(dim=1).sort().values
+    tensor([3., 5.])
+    """
+
+    def __init__(
+        self,
+        sequences: Sequence[Any],
+        targets: Sequence[Any],
+        batch_size: int,
+        seed: int,
+        bucket: bool = True,
+        *,
+        per_step: bool = True,
+    ) -> None:
+        self.sequences, self.targets = checked(sequences, targets, per_step)
+        self.batch_size, self.seed = positive("batch_size", batch_size), seed
+        self.bucket, self.per_step = bucket, per_step
+        self.lengths = np.array([len(s) for s in self.sequences])
+
+    def __len__(self) -> int:
+        return -(-len(self.sequences) // self.batch_size)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of this epoch from number `start` on."""
+        for members in self.plan(epoch)[start:]:
+            yield self._batch(members)
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """Which sequences are in each batch of this epoch."""
+        dice = np.random.default_rng([self.seed, epoch])
+        order = dice.permutation(len(self.sequences))
+        pool = POOL * self.batch_size
+        if self.bucket:
+            pools = [order[i : i + pool] for i in range(0, len(order), pool)]
+            order = np.concatenate([p[np.argsort(self.lengths[p], kind="stable")] for p in pools])
+        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        return [batches[i] for i in dice.permutation(len(batches))] if self.bucket else batches
+
+    def _batch(self, members: np.ndarray) -> Batch:
+        x = pad([self.sequences[i] for i in members])
+        lengths = torch.from_numpy(self.lengths[members])
+        targets = [self.targets[i] for i in members]
+        if not self.per_step:
+            return Batch(x, torch.stack(targets), lengths=lengths)
+        y = pad(targets)
+        return Batch(x, y, valid(lengths, y), lengths)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the data and of everything that decides their order."""
+        return digest(self.sequences, self.targets, ("padded", self.batch_size, self.seed, self.bucket, self.per_step))
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of one sequence: where it begins, and how many steps are left of the sequence from there."""
+
+    sequence: int
+    begin: int
+
+
+class TruncatedBatches:
+    """Long sequences in windows of `steps`, for truncated backpropagation through time with a carried state.
+
+    B rows run side by side; each goes through its sequences one after another, and marks with `reset` the window that
+    begins a new one. A window's steps past the end of its sequence are padding; a row that has run out gets windows of
+    length 0. Sequences are dealt to the rows longest first, always to the row with the least work, so that the rows end
+    nearly together; which row, and in which order within it, is drawn from (seed, epoch).
+
+    `(T_i, F)` sequences, `(T_i, …)` targets. Source: Williams & Peng 1990; Graham 1969 (the dealing, at most 4/3 of the
+    shortest epoch possible).
+
+    >>> data = TruncatedBatches([torch.ones(5, 1)], [torch.ones(5)], batch_size=1, steps=2, seed=0)
+    >>> [(b.lengths.tolist(), b.reset.tolist()) for b in data.epoch(0)]
+    [([2], [True]), ([2], [False]), ([1], [False])]
+    """
+
+    def __init__(
+        self, sequences: Sequence[Any], targets: Sequence[Any], batch_size: int, steps: int, seed: int
+    ) -> None:
+        self.sequences, self.targets = checked(sequences, targets, per_step=True)
+        self.rows = min(positive("batch_size", batch_size), len(self.sequences))
+        self.steps, self.seed = positive("steps", steps), seed
+        self.windows = np.array([-(-len(s) // self.steps) for s in self.sequences])
+        # The makespan depends on the sorted numbers of windows only, so that it is the same in every epoch.
+        self._length = max(len(row) for row in self.plan(0))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of this epoch from number `start` on."""
+        plan = self.plan(epoch)
+        for number in range(start, len(self)):
+            yield self._batch([row[number] if number < len(row) else None for row in plan])
+
+    def plan(self, epoch: int) -> list[list[Window]]:
+        """The windows of each row in this epoch."""
+        dice = np.random.default_rng([self.seed, epoch])
+        shuffled = dice.permutation(len(self.sequences))
+        dealt: list[list[int]] = [[] for _ in range(self.rows)]
+        load = np.zeros(self.rows, dtype=np.int64)
+        for i in shuffled[np.argsort(-self.windows[shuffled], kind="stable")]:
+            row = int(load.argmin())
+            dealt[row].append(int(i))
+            load[row] += self.windows[i]
+        orders = [[row[i] for i in dice.permutation(len(row))] for row in dealt]
+        return [
+            [Window(i, begin) for i in order for begin in range(0, len(self.sequences[i]), self.steps)]
+            for order in orders
+        ]
+
+    def _batch(self, windows: list[Window | None]) -> Batch:
+        def cut(source: list[Tensor]) -> Tensor:
+            parts = [
+                source[0][:0] if w is None else source[w.sequence][w.begin : w.begin + self.steps] for w in windows
+            ]
+            return pad(parts)
+
+        x, y = cut(self.sequences), cut(self.targets)
+        ends = [0 if w is None else min(self.steps, len(self.sequences[w.sequence]) - w.begin) for w in windows]
+        lengths = torch.tensor(ends)
+        reset = torch.tensor([w is not None and w.begin == 0 for w in windows])
+        return Batch(x, y, valid(lengths, y), lengths, reset)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the data and of everything that decides their order."""
+        return digest(self.sequences, self.targets, ("truncated", self.rows, self.steps, self.seed))
+
+
+def checked(sequences: Sequence[Any], targets: Sequence[Any], per_step: bool) -> tuple[list[Tensor], list[Tensor]]:
+    """Sequences and targets as tensors, floats in torch's default type; DataError where they do not fit together."""
+    if len(sequences) != len(targets):
+        raise DataError(f"batches: must have a target for each of {len(sequences)} sequences, got {len(targets)}.")
+    if not len(sequences):
+        raise DataError("batches: must have at least one sequence, got none. Give data.")
+    xs, ys = [as_tensor(s) for s in sequences], [as_tensor(t) for t in targets]
+    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        if x.dim() < 2 or x.shape[1:] != xs[0].shape[1:] or not len(x):
+            features = ", ".join(map(str, xs[0].shape[1:])) or "F"
+            hint = "Add a feature axis: s[:, None]." if x.dim() == 1 else "Give all sequences the same features."
+            raise DataError(f"batches: sequence {i} must be (T, {features}) with T ≥ 1, got {tuple(x.shape)}. {hint}")
+        if per_step and (y.dim() < 1 or len(y) != len(x) or y.shape[1:] != ys[0].shape[1:]):
+            raise DataError(
+                f"batches: target {i} must be ({len(x)}, …), one per step of its sequence, got {tuple(y.shape)}. "
+                "For one target per sequence use PaddedBatches with per_step=False."
+            )
+        if not per_step and y.shape != ys[0].shape:
+            raise DataError(
+                f"batches: target {i} must be {tuple(ys[0].shape)} like the first, got {tuple(y.shape)}. "
+                "For one target per step use per_step=True."
+            )
+    return xs, ys
+
+
+def as_tensor(values: Any) -> Tensor:
+    """A tensor with floats in torch's default type and integers as int64."""
+    tensor = torch.as_tensor(values)
+    if tensor.is_floating_point():
+        return tensor.to(torch.get_default_dtype())
+    return tensor if tensor.dtype == torch.bool else tensor.long()
+
+
+def positive(name: str, value: int) -> int:
+    """The value; OptionError unless it is at least 1."""
+    if value < 1:
+        raise OptionError(f"batches: {name} must be at least 1, got {value}.")
+    return value
+
+
+def pad(parts: list[Tensor]) -> Tensor:
+    """(T_i, …) tensors as one (B, max T_i, …), zeros after each one's end."""
+    return torch.nn.utils.rnn.pad_sequence(parts, batch_first=True)
+
+
+def valid(lengths: Tensor, y: Tensor) -> Tensor:
+    """Weights like y: 1 within each row's length, 0 after it."""
+    within = torch.arange(y.shape[1]) < lengths[:, None]
+    return within.view(*y.shape[:2], *[1] * (y.dim() - 2)).expand_as(y).to(torch.get_default_dtype())
+
+
+def digest(sequences: list[Tensor], targets: list[Tensor], options: tuple[Any, ...]) -> str:
+    """SHA-256 over types, shapes and bytes of all tensors, and the options."""
+    total = hashlib.sha256(repr(options).encode())
+    for tensor in (*sequences, *targets):
+        total.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()

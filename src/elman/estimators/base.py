@@ -1,0 +1,206 @@
+"""What every estimator shares: scikit-learn's conventions, training into a run folder, and coming back out of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from torch import Tensor, nn
+
+from elman.cells import find_cell, name_of
+from elman.data.batch import Batches
+from elman.errors import ElmanError, OptionError, RunError, UnknownNameError, suggest
+from elman.graph import trace
+from elman.training.history import History
+from elman.training.loop import fit
+from elman.training.progress import Progress
+from elman.training.run import RunFolder
+from elman.training.settings import TrainingSettings
+
+ESTIMATORS: dict[str, type[Estimator]] = {}
+
+
+class NotYetFittedError(ElmanError, NotFittedError):
+    """An estimator was asked to predict before `fit`."""
+
+
+class Estimator(BaseEstimator):
+    """A recurrent net for one problem shape: `fit`, `predict`, `save`, and `elman.load` to have it back.
+
+    A subclass keeps its constructor's arguments unchanged, sets `network_` and `state_` (JSON, all that it learned
+    besides weights) in `fit`, and rebuilds `network_` from both in `_build`.
+
+    network_  the trained net
+    history_  `History` of the training
+    seed_     the seed that was used
+    """
+
+    # Arguments that are the training's own, by the names of `TrainingSettings`.
+    _training: ClassVar[tuple[str, ...]] = (
+        *("max_steps", "batch_size", "learning_rate", "weight_decay", "warmup", "average", "clip_norm", "patience"),
+        *("validate_every", "precision", "accelerator"),
+    )
+    network_: Any
+    history_: History
+    seed_: int
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        ESTIMATORS[cls.__name__] = cls
+
+    def save(self, folder: Path | str) -> None:
+        """Writes the fitted estimator as a run folder; raises `RunError` when one is there already."""
+        self._write(RunFolder(folder).create())
+
+    def _settings(self) -> TrainingSettings:
+        chosen = {name: getattr(self, name) for name in self._training if hasattr(self, name)}
+        return TrainingSettings(max_epochs=None, seed=self.seed_, **chosen)
+
+    def _train(
+        self,
+        network: nn.Module,
+        train: Batches,
+        validation: Batches | None,
+        folder: Path | str | None,
+        resume: bool,
+        progress: Progress | None,
+    ) -> None:
+        """Trains into a folder, or in memory alone, and keeps what came of it."""
+        run = None if folder is None else RunFolder(folder)
+        if run is not None:
+            run.create(resume=resume)
+        where = None if run is None else run.path
+        self.network_ = network
+        self.history_ = fit(
+            network,
+            train,
+            settings=self._settings(),
+            validation=validation,
+            folder=where,
+            resume=resume and where is not None,
+            progress=progress,
+        )
+        if run is not None:
+            self._write(run)
+
+    def _write(self, run: RunFolder) -> None:
+        """Saves weights and configuration into a folder that is ready."""
+        self._check_fitted()
+        params = self.get_params(deep=False)
+        cell = find_cell(params["cell"], type(self).__name__)
+        params |= {"cell": name_of(cell)}
+        state = {"cell": trace(cell).fingerprint, "seed": self.seed_, **self._state()}
+        config = {"estimator": type(self).__name__, "params": params, "state": json.loads(json.dumps(state))}
+        tensors = {f"network.{name}": t for name, t in self.network_.state_dict().items()} | self._tensors()
+        run.save_model(
+            tensors, json.loads(json.dumps(config)), seeds={"random_state": self.seed_}, data_hash=self._hash()
+        )
+
+    @classmethod
+    def _load(cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Estimator:
+        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
+        try:
+            found = cls(**params)
+        except TypeError as problem:
+            raise RunError(f"{where}: not the arguments of a {cls.__name__}: {problem}. Upgrade elman.") from None
+        state = dict(config["state"])
+        if trace(find_cell(params["cell"], where)).fingerprint != state["cell"]:
+            raise RunError(
+                f"{where}: the cell {params['cell']!r} is not the one that was trained, its mathematics differ. "
+                "Define it as it was, or train again."
+            )
+        found.seed_ = state["seed"]
+        weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+        try:
+            found._restore(state, tensors)
+            found.network_.load_state_dict(weights)
+        except (KeyError, RuntimeError) as problem:
+            reason = " ".join(str(problem).split())[:200]
+            raise RunError(f"{where}: weights and configuration do not fit together: {reason}. Train again.") from None
+        found.network_.eval()
+        return found
+
+    def _check_fitted(self) -> None:
+        if not hasattr(self, "network_"):
+            raise NotYetFittedError(f"{type(self).__name__}: not fitted yet. Call fit first, or elman.load a run.")
+
+    def _state(self) -> dict[str, Any]:
+        """What was learned besides weights, as JSON."""
+        return {}
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """What was learned besides weights, as tensors."""
+        return {}
+
+    def _restore(self, state: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Sets `network_` and all else that `fit` sets, from `_state` and `_tensors`."""
+        raise RunError(f"{type(self).__name__}: cannot be loaded.")
+
+    def _hash(self) -> str | None:
+        """SHA-256 of the training data, for the manifest."""
+        return None
+
+
+def load(folder: Path | str) -> Any:
+    """The estimator that a run folder holds, fitted and ready to predict. Nothing in the folder is executed.
+
+    A cell of your own must be defined, under its class name, before its run is loaded.
+
+    Raises `RunError` for a folder that is missing, unfinished, truncated, altered or of another making.
+
+    >>> load("no/such/run")
+    Traceback (most recent call last):
+    elman.errors.RunError: no/such/run: no such run folder. Check the name.
+    """
+    config, tensors = RunFolder(folder).load_model()
+    name = config["estimator"]
+    if name not in ESTIMATORS:
+        raise UnknownNameError(
+            f"{folder}: holds a {name!r}, which this elman does not have: {suggest(name, ESTIMATORS)}"
+        )
+    return ESTIMATORS[name]._load(config, tensors, str(folder))
+
+
+def one_of(where: str, name: str, value: Any, known: Sequence[str]) -> None:
+    """Raises `OptionError`, with a suggestion, unless `value` is one of `known`."""
+    if value not in known:
+        raise OptionError(
+            f"{where}: {name} must be one of {', '.join(known)}, got {value!r}; {suggest(str(value), known)}"
+        )
+
+
+def whole(where: str, name: str, value: Any, least: int = 1) -> int:
+    """The value as an int; raises `OptionError` unless it is a whole number of at least `least`."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or int(value) < least:
+        raise OptionError(f"{where}: {name} must be a whole number ≥ {least}, got {value!r}.")
+    return int(value)
+
+
+def seed_of(random_state: Any) -> int:
+    """A seed from scikit-learn's `random_state`: an int, a RandomState, or None for a fresh one."""
+    from sklearn.utils import check_random_state
+
+    if isinstance(random_state, int) and not isinstance(random_state, bool):
+        return random_state
+    return int(check_random_state(random_state).randint(2**31))
+
+
+def seeded(seed: int, build: Any) -> Any:
+    """What `build()` gives, its random draws decided by `seed` alone and the caller's generator untouched."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
+
+
+def sha256(parts: Sequence[bytes]) -> str:
+    """The hash of byte strings in order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,126 @@
+"""A run's report: one HTML page with everything inside, and a short card in Markdown, from the same data."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from importlib import resources
+from string import Template
+from typing import Any
+
+from elman.evidence.plots import ForecastPlot, plot_forecast, plot_training, to_svg
+from elman.evidence.scoreboard import Scoreboard, markdown_cell, markdown_line
+
+_MOST_PLOTS = 6
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report shows; an empty part is left out.
+
+    scoreboard: None before there is one; plots: the first six are drawn; training: the records of `metrics.jsonl`;
+    configuration: setting → value, nested ones are flattened with dots; notes: sentences for the reader.
+    All texts may come from a user's file: they are escaped.
+
+    >>> Report("Demand", notes=["<b>"]).to_html().count("&lt;b&gt;")
+    1
+    """
+
+    title: str
+    scoreboard: Scoreboard | None = None
+    plots: Sequence[ForecastPlot] = ()
+    training: Sequence[Mapping[str, Any]] = ()
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def to_html(self) -> str:
+        """`report.html`: self-contained, no script, nothing fetched; follows the reader's light or dark theme."""
+        template = Template(resources.files("elman.evidence").joinpath("report.html").read_text(encoding="utf-8"))
+        verdict, parts = "", []
+        if self.scoreboard is not None:
+            mark = " win" if self.scoreboard.network_wins else ""
+            verdict = f'<p class="verdict{mark}">{escape(_sentence(self.scoreboard))}</p>'
+            parts.append(_section("Scoreboard", self.scoreboard.to_html()))
+        if self.plots:
+            pictures = "".join(_picture(plot) for plot in self.plots[:_MOST_PLOTS])
+            parts.append(_section("Forecasts of the last window", f'<div class="plots">{pictures}</div>'))
+        curve = plot_training(self.training)
+        if curve is not None:
+            svg = to_svg(curve, "Loss against training time")
+            parts.append(_section("Training", f'<div class="plots"><figure>{svg}</figure></div>'))
+        if self.notes:
+            items = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+            parts.append(_section("Notes", f"<ul>{items}</ul>"))
+        if self.configuration:
+            rows = "".join(
+                f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>'
+                for key, value in _flat(self.configuration)
+            )
+            parts.append(_section("Configuration", f'<div class="scroll"><table class="settings">{rows}</table></div>'))
+        return template.substitute(
+            title=escape(self.title), verdict=verdict, sections="\n".join(parts), version=escape(_version())
+        )
+
+    def to_markdown(self) -> str:
+        """`card.md`: title, verdict, scoreboard, notes and configuration, without pictures.
+
+        >>> print(Report("Demand", configuration={"cell": {"name": "lstm"}}).to_markdown())
+        # Demand
+        <BLANKLINE>
+        ## Configuration
+        <BLANKLINE>
+        | setting | value |
+        | --- | --- |
+        | cell.name | lstm |
+        <BLANKLINE>
+        """
+        parts = [f"# {markdown_line(self.title)}"]
+        if self.scoreboard is not None:
+            parts += [
+                f"**{markdown_line(_sentence(self.scoreboard))}**",
+                "## Scoreboard",
+                self.scoreboard.to_markdown(),
+            ]
+        if self.notes:
+            parts += ["## Notes", "\n".join(f"- {markdown_line(note)}" for note in self.notes)]
+        if self.configuration:
+            lines = [f"| {markdown_cell(key)} | {markdown_cell(value)} |" for key, value in _flat(self.configuration)]
+            parts += ["## Configuration", "\n".join(["| setting | value |", "| --- | --- |", *lines])]
+        return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, body: str) -> str:
+    return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
+
+
+def _picture(plot: ForecastPlot) -> str:
+    words = f"Forecast of {plot.title}: history, median, 80 % and 95 % intervals" + (
+        ", and what came" if plot.truth is not None else ""
+    )
+    return f"<figure>{to_svg(plot_forecast(plot), words)}</figure>"
+
+
+def _sentence(board: Scoreboard) -> str:
+    verdict = board.verdict()
+    return verdict[0].upper() + verdict[1:]
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+            rows.append((f"{prefix}{key}", text))
+    return rows
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("elman")
+    except importlib.metadata.PackageNotFoundError:
+        return "(not installed)"
