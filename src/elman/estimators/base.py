@@ -71,8 +71,11 @@ class Estimator(BaseEstimator):
         resume: bool,
         progress: Progress | None,
     ) -> None:
-        """Trains into a folder, or in memory alone, and keeps what came of it."""
+        """Trains into a folder, or in memory alone, and keeps what came of it; a finished run is taken as it is."""
         run = None if folder is None else RunFolder(folder)
+        if run is not None and resume and run.finished:
+            self._take(run)
+            return
         if run is not None:
             run.create(resume=resume)
         where = None if run is None else run.path
@@ -89,18 +92,27 @@ class Estimator(BaseEstimator):
         if run is not None:
             self._write(run)
 
+    def _take(self, run: RunFolder) -> None:
+        """What a finished run holds, if it is of this estimator and this data."""
+        found = load(run.path)
+        same = self._params() == found._params() and self._hash() == run.manifest().get("data_sha256")
+        if type(found) is not type(self) or not same:
+            raise RunError(f"{run.path}: holds a finished run of other options or data. Choose another folder.")
+        self.network_, self.history_ = found.network_, found.history_
+
+    def _params(self) -> dict[str, Any]:
+        """The constructor's arguments as JSON gives them back."""
+        params = self.get_params(deep=False)
+        return json.loads(json.dumps(params | {"cell": name_of(find_cell(params["cell"], type(self).__name__))}))
+
     def _write(self, run: RunFolder) -> None:
         """Saves weights and configuration into a folder that is ready."""
         self._check_fitted()
-        params = self.get_params(deep=False)
-        cell = find_cell(params["cell"], type(self).__name__)
-        params |= {"cell": name_of(cell)}
+        cell = find_cell(self.get_params(deep=False)["cell"], type(self).__name__)
         state = {"cell": trace(cell).fingerprint, "seed": self.seed_, **self._state()}
-        config = {"estimator": type(self).__name__, "params": params, "state": json.loads(json.dumps(state))}
+        config = {"estimator": type(self).__name__, "params": self._params(), "state": json.loads(json.dumps(state))}
         tensors = {f"network.{name}": t for name, t in self.network_.state_dict().items()} | self._tensors()
-        run.save_model(
-            tensors, json.loads(json.dumps(config)), seeds={"random_state": self.seed_}, data_hash=self._hash()
-        )
+        run.save_model(tensors, config, seeds={"random_state": self.seed_}, data_hash=self._hash())
 
     @classmethod
     def _load(cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Estimator:
@@ -124,6 +136,7 @@ class Estimator(BaseEstimator):
             reason = " ".join(str(problem).split())[:200]
             raise RunError(f"{where}: weights and configuration do not fit together: {reason}. Train again.") from None
         found.network_.eval()
+        found.history_ = History.read(Path(where))
         return found
 
     def _check_fitted(self) -> None:

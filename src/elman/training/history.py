@@ -29,6 +29,13 @@ class History:
     stopped: str | None = None
     """"steps": the run went to its end; "patience": it stopped early"""
 
+    @classmethod
+    def read(cls, folder: Path) -> History:
+        """What `metrics.jsonl` tells of a run that is over; RunError when it is not what a run writes."""
+        log = MetricsLog(folder)
+        log.rewind(log.size)
+        return cls(log.records)
+
     def column(self, name: str) -> list[Any]:
         """One quantity over the run, without the records that lack it.
 
@@ -57,6 +64,11 @@ class MetricsLog:
                     file.write(line)
             except OSError as problem:
                 raise write_failure(self.path, problem, intact=True) from problem
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk."""
+        return self.path.stat().st_size if self.path is not None and self.path.is_file() else 0
 
     def sync(self) -> int:
         """Forces what was written to the disk, before a checkpoint counts on it; returns the length in bytes."""

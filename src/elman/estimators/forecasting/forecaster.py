@@ -162,9 +162,9 @@ class Forecaster(Estimator):
         `resume` goes on from the folder's checkpoint; the result is the same as if it had not been interrupted.
         `y` is not used, it is there for scikit-learn.
         """
+        self.seed_ = seed_of(self.random_state)
         self._check_options()
         panel = self.read(frame)
-        self.seed_ = seed_of(self.random_state)
         self.shape_ = self._make_shape(panel)
         held = self.horizon if self.patience is not None else 0
         self._check_lengths(panel, held)
@@ -274,6 +274,7 @@ class Forecaster(Estimator):
         progress: Progress | None = None,
     ) -> Backtest:
         """Quantile forecasts and truth of rolling windows: the arrays that a scoreboard is made of."""
+        self.seed_ = seed_of(self.random_state)
         self._check_options()
         test = Backtest.plan(panel, self.horizon, n_windows, step_size, levels)
         fitted: Forecaster | None = None
@@ -297,7 +298,6 @@ class Forecaster(Estimator):
         one_of("Forecaster", "output", self.output, tuple(OUTPUTS))
         one_of("Forecaster", "transform", self.transform, ("auto", "log", "none"))
         find_cell(self.cell, "Forecaster")
-        self.seed_ = seed_of(self.random_state)
         self._settings()
 
     def _make_shape(self, panel: Panel) -> Shape:

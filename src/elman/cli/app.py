@@ -1,0 +1,158 @@
+"""The command `elman`. Each subcommand imports what it needs when it runs, so that help comes at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="elman",
+    help="Recurrent networks on sequences: forecasts with intervals, judged against simple baselines.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Columns = list[str] | None
+
+
+def main() -> None:
+    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
+    from elman.errors import ElmanError
+
+    try:
+        app()
+    except ElmanError as problem:
+        print(f"elman: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt as problem:
+        print(f"\nelman: {problem or 'stopped.'}", file=sys.stderr)
+        sys.exit(getattr(problem, "exit_code", 130))
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+@app.command()
+def forecast(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet table, one row per series and time.")],
+    time: Annotated[str, typer.Option(help="Column with the time.")],
+    target: Annotated[str, typer.Option(help="Column to forecast.")],
+    horizon: Annotated[int, typer.Option(help="Steps to forecast.")],
+    series: Annotated[str | None, typer.Option(help="Column that names the series; without it, one series.")] = None,
+    freq: Annotated[str | None, typer.Option(help="Frequency such as h, D, W-SUN, MS; else from the data.")] = None,
+    cell: Annotated[
+        str, typer.Option(help="Recurrent cell: a name of the catalogue, or of your own in --cells.")
+    ] = "lstm",
+    cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+    windows: Annotated[int, typer.Option(help="Test windows for the scoreboard.")] = 3,
+    past: Annotated[Columns, typer.Option(help="Covariate known up to now; repeat for more.")] = None,
+    future: Annotated[Columns, typer.Option(help="Covariate known ahead; repeat for more.")] = None,
+    static: Annotated[Columns, typer.Option(help="Covariate constant in a series; repeat for more.")] = None,
+    future_file: Annotated[Path | None, typer.Option(help="Table with --future columns for the steps ahead.")] = None,
+    gaps: Annotated[str, typer.Option(help="Missing rows: error, missing (masked) or zero (no demand).")] = "error",
+    strategy: Annotated[str, typer.Option(help="direct, or recursive for any horizon later.")] = "direct",
+    output: Annotated[str, typer.Option(help="quantile, gaussian, student-t or negative-binomial.")] = "quantile",
+    hidden_size: Annotated[int, typer.Option(help="Units per layer.")] = 64,
+    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
+    steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+) -> None:
+    """Train on FILE, backtest, judge against baselines, write a run folder with forecast and report."""
+    from elman.cli.jobs import free_folder, load_cells, run_forecast
+    from elman.data import read_table
+    from elman.errors import OptionError
+    from elman.estimators import Forecaster
+
+    load_cells(cells)
+    if resume and out is None:
+        raise OptionError("elman forecast: --resume needs the run to go on with. Name it: --out RUN.")
+    forecaster = Forecaster(
+        horizon=horizon,
+        cell=cell,
+        hidden_size=hidden_size,
+        num_layers=layers,
+        strategy=strategy,
+        output=output,
+        time=time,
+        target=target,
+        series=series,
+        freq=freq,
+        gaps=gaps,
+        past=tuple(past or ()),
+        future=tuple(future or ()),
+        static=tuple(static or ()),
+        max_steps=steps,
+        random_state=seed,
+    )
+    ahead = None if future_file is None else read_table(future_file)
+    folder = out or free_folder(Path("runs") / file.name.split(".")[0])
+    run_forecast(forecaster, read_table(file), folder, title=file.name, windows=windows, future=ahead, resume=resume)
+    print(f"\nForecast: {folder / 'forecast.csv'}\nReport:   {folder / 'report.html'}")
+
+
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder of `elman forecast`.")],
+    file: Annotated[Path | None, typer.Argument(help="Newer history; else the end of the training data.")] = None,
+    horizon: Annotated[int | None, typer.Option(help="Steps to forecast; else as trained.")] = None,
+    future_file: Annotated[Path | None, typer.Option(help="Table with covariates known ahead.")] = None,
+    level: Annotated[Columns, typer.Option(help="Prediction interval in percent; repeat for more. [80, 95]")] = None,
+    cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV to write; else it is printed.")] = None,
+) -> None:
+    """Forecast from a trained RUN, after the end of FILE or of what it was trained on."""
+    from elman.cli.jobs import load_cells, percentages
+    from elman.data import read_table, write_csv
+    from elman.estimators import load
+
+    load_cells(cells)
+    forecaster = load(run)
+    frame = None if file is None else read_table(file)
+    ahead = None if future_file is None else read_table(future_file)
+    options: dict[str, Any] = {"horizon": horizon, "future": ahead, "level": percentages(level), "backend": "pandas"}
+    table = forecaster.predict(frame, **options)
+    if out is not None:
+        write_csv(table, out)
+        print(f"Forecast: {out}")
+    else:
+        table.to_csv(sys.stdout, index=False)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
+) -> None:
+    """Forecast real demand that ships with elman, judge it, and show what to try next. About a minute."""
+    from elman.cli.jobs import run_demo
+
+    run_demo(out)
+
+
+@app.command()
+def cells() -> None:
+    """List the cells of the catalogue, with their equations."""
+    import inspect
+
+    from elman.cells import CATALOGUE
+
+    for name, cell in CATALOGUE.items():
+        text = inspect.getdoc(cell) or ""
+        print(f"{name}\n  " + text.split("\n>>>")[0].rstrip().replace("\n", "\n  ") + "\n")
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    import elman
+
+    print(elman.__version__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""What the subcommands do, apart from reading their options."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib import resources
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from elman.data import read_table
+from elman.errors import DataError, OptionError
+from elman.estimators import Forecaster
+from elman.evidence.study import study
+from elman.training.progress import progress_for
+
+HORIZON = 14
+
+
+def run_forecast(
+    forecaster: Forecaster, table: Any, folder: Path, *, title: str, windows: int, future: Any, resume: bool
+) -> None:
+    """A study of a table into a folder, with progress, and its scoreboard printed."""
+    panel = forecaster.read(table)
+    say = Console(stderr=True, highlight=False).print
+    steps = int(panel.lengths.sum())
+    say(f"{title}: {len(panel)} series, {steps} steps, frequency {panel.freq}.")
+    judged = study(
+        forecaster,
+        panel,
+        folder,
+        title=title,
+        n_windows=windows,
+        future=future,
+        resume=resume,
+        progress=lambda: progress_for("auto"),
+        say=say,
+    )
+    print()
+    if sys.stdout.isatty():
+        Console(highlight=False).print(judged.scoreboard.to_rich())
+        print("\n" + judged.scoreboard.to_text().split("\n\n", 1)[1], end="")
+    else:
+        print(judged.scoreboard.to_text(), end="")
+    for note in judged.notes:
+        print(f"Note: {note}")
+
+
+def run_demo(out: Path | None) -> None:
+    """Daily demand for compact discs: forecast, scoreboard, what is in the folder, what to try next."""
+    folder = out or free_folder(Path("runs") / "demo")
+    shipped = Path(str(resources.files("elman.data") / "shipped" / "cdnow_daily.csv"))
+    forecaster = Forecaster(horizon=HORIZON, time="date", target="cds", series="segment", max_steps=600)
+    title = "Compact discs sold per day, nine customer segments"
+    run_forecast(forecaster, read_table(shipped), folder, title=title, windows=3, future=None, resume=False)
+    print(f"\nThe run folder {folder}:")
+    for path in sorted(folder.iterdir()):
+        print(f"  {path.name + ('/' if path.is_dir() else ''):22}{_CONTENTS.get(path.name, '')}")
+    print(
+        "\nTry next:\n"
+        f"  elman predict {folder} --level 50 --level 90\n"
+        f"  elman forecast {shipped} --time date --target cds --series segment --horizon 28 --cell gru\n"
+        f"  python -m webbrowser -t {(folder / 'report.html').resolve().as_uri()}"
+    )
+
+
+_CONTENTS = {
+    "model.safetensors": "weights, and the history to forecast from",
+    "config.json": "what was trained, and how",
+    "metrics.jsonl": "loss and gradient norm as training went on",
+    "manifest.json": "versions, seeds, hashes of data and model, the command",
+    "forecast.csv": f"the next {HORIZON} days, with 80 % and 95 % intervals",
+    "report.html": "scoreboard and pictures: open it in a browser",
+    "card.md": "the same in a page of text",
+    "scoreboard.json": "the same as data",
+    "backtest": "the run that was judged; it saw nothing of the test windows",
+}
+
+
+def free_folder(wanted: Path) -> Path:
+    """The folder, or the first of wanted-2, wanted-3 … that does not exist: no run is ever overwritten."""
+    names = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in count(1))
+    return next(folder for folder in names if not folder.exists())
+
+
+def load_cells(path: Path | None) -> None:
+    """Runs a user's Python file, so that the cells it defines are known by their names."""
+    if path is None:
+        return
+    if not path.is_file():
+        raise OptionError(f"--cells: expected a Python file that defines your cells, {path} is none. Check the name.")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise OptionError(f"--cells: expected a Python file (.py), got {path}.")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules.setdefault(path.stem, module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError, NameError) as problem:
+        raise OptionError(f"--cells: {path} does not run: {' '.join(str(problem).split())}.") from None
+
+
+def percentages(level: Sequence[str] | None) -> tuple[float, ...]:
+    """Interval levels from the command line."""
+    try:
+        return tuple(float(v) for v in level) if level else (80, 95)
+    except ValueError as problem:
+        raise DataError(f"elman predict: level must be percentages such as 80, {problem}.") from None

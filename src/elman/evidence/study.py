@@ -1,0 +1,153 @@
+"""A forecasting job from a table to a judged run folder: backtest, scoreboard, final model, forecast, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elman.data import Panel, default_season, write_csv
+from elman.estimators.forecasting import Forecaster
+from elman.estimators.forecasting.backtest import Backtest
+from elman.evidence.baselines import Forecast
+from elman.evidence.plots import ForecastPlot
+from elman.evidence.report import Report
+from elman.evidence.scoreboard import Scoreboard, compare
+from elman.training.progress import Progress
+from elman.training.run import RunFolder
+
+BACKTEST = "backtest"
+"""the folder inside a run that keeps the model trained without the test windows"""
+SERIES = 30
+"""series on the scoreboard at most: the Kalman model takes seconds for each window"""
+LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A backtest beside its baselines. `notes` say what the scoreboard leaves out."""
+
+    backtest: Backtest
+    scoreboard: Scoreboard
+    notes: tuple[str, ...]
+
+
+def judge(
+    forecaster: Forecaster,
+    panel: Panel,
+    *,
+    n_windows: int = 3,
+    step_size: int | None = None,
+    season: int | None = None,
+    max_series: int = SERIES,
+    **training: Any,
+) -> Judged:
+    """Backtests a forecaster and every baseline on the same windows.
+
+    The net learns from all series; where there are more than `max_series`, that many, evenly spread, are scored.
+    season: of the seasonal naive forecast and of MASE, in steps; None: the shortest of the data's frequency.
+
+    Raises what `Forecaster.backtest` raises.
+    """
+    test = forecaster.backtest(panel, n_windows, step_size, levels=LEVELS, **training)
+    season = _season(forecaster, panel) if season is None else season
+    keep = np.unique(np.linspace(0, len(panel) - 1, min(max_series, len(panel))).round().astype(int))
+    rows = np.concatenate([keep + k * len(panel) for k in range(len(test.windows))])
+    # A window of which nothing was observed can neither be forecast from nor judged.
+    rows = np.array([r for r in rows if np.isfinite(test.truth[r]).any() and np.isfinite(test.histories[r]).any()])
+    name = type(test.model.network_.recurrent.cell).__name__
+    mine = Forecast(test.forecasts[rows], test.seconds["fit"], test.seconds["predict"])
+    step = forecaster.horizon if step_size is None else step_size
+    board, _ = compare(
+        name,
+        mine,
+        test.truth[rows],
+        [test.histories[r] for r in rows],
+        season,
+        LEVELS,
+        series=[test.series[r] for r in rows],
+        overlap=-(-forecaster.horizon // step),
+    )
+    notes = []
+    if len(keep) < len(panel):
+        notes.append(f"Scored on {len(keep)} of {len(panel)} series, evenly spread; the net learned from all.")
+    return Judged(test, board, tuple(notes))
+
+
+def study(
+    forecaster: Forecaster,
+    panel: Panel,
+    folder: Path | str,
+    *,
+    title: str,
+    n_windows: int = 3,
+    future: Any = None,
+    resume: bool = False,
+    progress: Callable[[], Progress | None] = lambda: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Judged:
+    """Judges a forecaster, trains it on all data, and leaves a run folder with forecast and report.
+
+    The folder gets what every run has, `forecast.csv`, and `backtest/`: the run whose forecasts were judged, which saw
+    nothing of the test windows. `resume` goes on wherever a killed study stopped. `future`: a table with the
+    covariates known ahead for the steps after the data's end.
+
+    Raises what `judge` and `Forecaster.fit` raise.
+    """
+    folder = Path(folder)
+    run = RunFolder(folder)
+    if not (resume and run.finished):
+        run.create(resume=resume)
+    say(f"Backtest: training on all but the last {n_windows} windows of {forecaster.horizon} steps.")
+    judged = judge(forecaster, panel, n_windows=n_windows, folder=folder / BACKTEST, resume=resume, progress=progress())
+    say("Final model: training on all data.")
+    forecaster.fit(panel, folder=folder, resume=True, progress=progress())
+    if not panel.future or future is not None:
+        write_csv(forecaster.predict(panel, future=future), folder / "forecast.csv")
+    report = make_report(title, forecaster, judged)
+    run.write_text("report.html", report.to_html())
+    run.write_text("card.md", report.to_markdown())
+    run.write_text("scoreboard.json", judged.scoreboard.to_json())
+    return judged
+
+
+def make_report(title: str, forecaster: Forecaster, judged: Judged) -> Report:
+    """The report of a study: scoreboard, the last window of the first series, training curve, configuration."""
+    test = judged.backtest
+    window, q = test.windows[-1], test.quantiles[-1]
+    plots = [
+        ForecastPlot(
+            title=name,
+            history=window.history.y[i],
+            quantiles=q[i],
+            levels=test.levels,
+            truth=window.truth[i],
+            times=_times(test.panel, i, window.back, forecaster.horizon),
+            unit=test.panel.target,
+        )
+        for i, name in enumerate(test.panel.ids[:6])
+    ]
+    return Report(
+        title,
+        scoreboard=judged.scoreboard,
+        plots=plots,
+        training=forecaster.history_.records,
+        configuration=forecaster._params(),
+        notes=judged.notes,
+    )
+
+
+def _times(panel: Panel, i: int, back: int, horizon: int) -> np.ndarray | None:
+    """The times of a series up to the end of a window; None for integer time, which is shown as steps."""
+    times = panel.times[i]
+    return times[: len(times) - back + horizon] if times.dtype.kind == "M" else None
+
+
+def _season(forecaster: Forecaster, panel: Panel) -> int:
+    given = forecaster.season_length
+    if given == "auto" or given is None or isinstance(given, str):
+        return default_season(panel.freq)
+    return min(given) if isinstance(given, Sequence) else given
