@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from elman.cells import CATALOGUE, Cell
     from elman.errors import ElmanError
+    from elman.estimators import Forecaster, load
+    from elman.evidence.study import judge, study
     from elman.recurrent import Recurrent
 
 __version__ = "0.1.0"
@@ -19,11 +21,15 @@ _HOMES = {
     "CATALOGUE": "elman.cells",
     "Cell": "elman.cells",
     "ElmanError": "elman.errors",
+    "Forecaster": "elman.estimators",
     "Recurrent": "elman.recurrent",
+    "judge": "elman.evidence.study",
+    "load": "elman.estimators",
+    "study": "elman.evidence.study",
 }
 _FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "graph", "recurrent", "training")
 
-__all__ = ["CATALOGUE", "Cell", "ElmanError", "Recurrent", "__version__"]
+__all__ = ["CATALOGUE", "Cell", "ElmanError", "Forecaster", "Recurrent", "__version__", "judge", "load", "study"]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,23 +22,31 @@ app = typer.Typer(
 Columns = list[str] | None
 
 
+def command(run: Callable[..., None]) -> Callable[..., None]:
+    """A subcommand whose user's mistakes are one line on stderr and exit code 2; a signal is 128 + its number."""
+
+    @functools.wraps(run)
+    def answered(**options: Any) -> None:
+        from elman.errors import ElmanError
+
+        try:
+            run(**options)
+        except ElmanError as problem:
+            print(f"elman: {problem}", file=sys.stderr)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt as problem:  # training's own says how to go on
+            print(f"\nelman: {problem if problem.args else 'stopped.'}", file=sys.stderr)
+            raise typer.Exit(getattr(problem, "exit_code", 130)) from None
+
+    return app.command()(answered)
+
+
 def main() -> None:
-    """Runs the command; a user's mistake is one line on stderr and exit code 2."""
-    from elman.errors import ElmanError
-
-    try:
-        app()
-    except ElmanError as problem:
-        print(f"elman: {problem}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt as problem:
-        print(f"\nelman: {problem or 'stopped.'}", file=sys.stderr)
-        sys.exit(getattr(problem, "exit_code", 130))
-    except BrokenPipeError:
-        sys.exit(141)
+    """Runs the command."""
+    app()
 
 
-@app.command()
+@command
 def forecast(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet table, one row per series and time.")],
     time: Annotated[str, typer.Option(help="Column with the time.")],
@@ -96,7 +106,7 @@ def forecast(
     print(f"\nForecast: {folder / 'forecast.csv'}\nReport:   {folder / 'report.html'}")
 
 
-@app.command()
+@command
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder of `elman forecast`.")],
     file: Annotated[Path | None, typer.Argument(help="Newer history; else the end of the training data.")] = None,
@@ -124,7 +134,7 @@ def predict(
         table.to_csv(sys.stdout, index=False)
 
 
-@app.command()
+@command
 def demo(
     out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
 ) -> None:
@@ -134,7 +144,7 @@ def demo(
     run_demo(out)
 
 
-@app.command()
+@command
 def cells() -> None:
     """List the cells of the catalogue, with their equations."""
     import inspect
@@ -146,7 +156,7 @@ def cells() -> None:
         print(f"{name}\n  " + text.split("\n>>>")[0].rstrip().replace("\n", "\n  ") + "\n")
 
 
-@app.command()
+@command
 def version() -> None:
     """Print the version."""
     import elman

@@ -27,8 +27,6 @@ def run_forecast(
     """A study of a table into a folder, with progress, and its scoreboard printed."""
     panel = forecaster.read(table)
     say = Console(stderr=True, highlight=False).print
-    steps = int(panel.lengths.sum())
-    say(f"{title}: {len(panel)} series, {steps} steps, frequency {panel.freq}.")
     judged = study(
         forecaster,
         panel,

@@ -99,8 +99,10 @@ def study(
     """
     folder = Path(folder)
     run = RunFolder(folder)
+    forecaster.check(panel, n_windows)
     if not (resume and run.finished):
         run.create(resume=resume)
+    say(f"{title}: {len(panel)} series, {int(panel.lengths.sum())} steps, frequency {panel.freq}.")
     say(f"Backtest: training on all but the last {n_windows} windows of {forecaster.horizon} steps.")
     judged = judge(forecaster, panel, n_windows=n_windows, folder=folder / BACKTEST, resume=resume, progress=progress())
     say("Final model: training on all data.")

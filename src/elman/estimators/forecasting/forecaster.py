@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from elman.cells import find_cell
 from elman.data import Panel, future_from_frame, panel_from_frame, seasons
 from elman.errors import DataError, OptionError
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, sha256, whole
@@ -22,6 +21,7 @@ from elman.estimators.forecasting.outputs import LEVELS, OUTPUTS
 from elman.estimators.forecasting.rollout import direct, sampled
 from elman.estimators.forecasting.track import Track, side_by_side
 from elman.estimators.forecasting.windows import LastWindows, SampledWindows, Shape, Windows
+from elman.recurrent import Recurrent
 from elman.training.progress import Progress
 
 Array = np.ndarray
@@ -287,6 +287,17 @@ class Forecaster(Estimator):
             test.add(window, fitted.quantiles(window.history, self.horizon, levels))
         return test
 
+    def check(self, panel: Panel, n_windows: int = 0) -> None:
+        """Raises what `fit`, after a backtest of so many windows, would raise for options and data; trains nothing."""
+        self.seed_ = seed_of(self.random_state)
+        self._check_options()
+        first = (
+            panel if not n_windows else Backtest.plan(panel, self.horizon, n_windows, None, LEVELS).windows[0].history
+        )
+        self.shape_ = self._make_shape(first)
+        self._check_lengths(first, self.horizon if self.patience is not None else 0)
+        self.log_ = self._use_log(panel)
+
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _check_options(self) -> None:
@@ -297,7 +308,7 @@ class Forecaster(Estimator):
         one_of("Forecaster", "strategy", self.strategy, ("direct", "recursive"))
         one_of("Forecaster", "output", self.output, tuple(OUTPUTS))
         one_of("Forecaster", "transform", self.transform, ("auto", "log", "none"))
-        find_cell(self.cell, "Forecaster")
+        Recurrent(self.cell, 1, self.hidden_size, device="meta", **{n: getattr(self, n) for n in self._stack})
         self._settings()
 
     def _make_shape(self, panel: Panel) -> Shape:

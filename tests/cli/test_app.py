@@ -1,0 +1,148 @@
+"""The command as a user meets it: a real process, real files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+QUICK = ("--steps", "4", "--hidden-size", "4")
+# One thread each: two processes that share two cores would spend their time waiting for each other.
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def elman(*args: object, cwd, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "elman.cli.app", *map(str, args)]
+    done = subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture
+def table(tmp_path):
+    day = np.arange(120)
+    parts = [
+        pd.DataFrame({"day": pd.date_range("2024", periods=120), "shop": name, "sold": 20 + k + day % 7})
+        for k, name in enumerate(["north", "south"])
+    ]
+    pd.concat(parts).to_csv(tmp_path / "sales.csv", index=False)
+    return tmp_path / "sales.csv"
+
+
+def test_forecast_then_predict(table, tmp_path):
+    columns = ("--time", "day", "--target", "sold", "--series", "shop")
+    done = elman("forecast", table, *columns, "--horizon", 7, "--out", "run", *QUICK, cwd=tmp_path)
+    for name in ("LSTM", "last value", "seasonal naive", "ETS", "Kalman", "linear autoregression", "feed-forward"):
+        assert name in done.stdout
+    run = tmp_path / "run"
+    names = {p.name for p in run.iterdir()}
+    assert names == {
+        *("model.safetensors", "config.json", "metrics.jsonl", "manifest.json", "report.html", "card.md"),
+        *("forecast.csv", "scoreboard.json", "backtest"),
+    }
+    forecast = pd.read_csv(run / "forecast.csv")
+    assert forecast.columns.tolist() == ["shop", "day", "median", "lo-80", "hi-80", "lo-95", "hi-95"]
+    assert forecast.day.iloc[0] == "2024-04-30" and len(forecast) == 14
+    assert "sales.csv" in (run / "report.html").read_text()
+    assert json.loads((run / "scoreboard.json").read_text())["network"] == "LSTM"
+
+    printed = elman("predict", "run", cwd=tmp_path).stdout
+    pd.testing.assert_frame_equal(pd.read_csv(pd.io.common.StringIO(printed)), forecast)
+    elman("predict", "run", table, "--horizon", 3, "--level", 50, "--out", "next.csv", cwd=tmp_path)
+    assert pd.read_csv(tmp_path / "next.csv").columns.tolist() == ["shop", "day", "median", "lo-50", "hi-50"]
+    again = elman("forecast", table, *columns, "--horizon", 7, "--out", "run", *QUICK, cwd=tmp_path, code=2)
+    assert "holds a finished run" in again.stderr
+
+
+def test_a_users_cell_from_a_file(table, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import torch, elman\n"
+        "class Tiny(elman.Cell):\n"
+        "    gates = ('h',)\n"
+        "    def step(self, x, r, s, p):\n"
+        "        return torch.tanh(x.h + r.h)\n"
+    )
+    columns = ("--time", "day", "--target", "sold", "--series", "shop", "--horizon", 3, "--cells", "mine.py")
+    done = elman("forecast", table, *columns, "--cell", "Tiny", "--out", "run", *QUICK, cwd=tmp_path)
+    assert "Tiny" in done.stdout
+    assert elman("predict", "run", "--cells", "mine.py", cwd=tmp_path).stdout.count("\n") == 7
+    assert "unknown cell 'Tiny'" in elman("predict", "run", cwd=tmp_path, code=2).stderr
+
+
+def test_an_interrupted_run_says_how_to_go_on_and_goes_on(table, tmp_path):
+    columns = ("--time", "day", "--target", "sold", "--series", "shop", "--horizon", "7", "--hidden-size", "4")
+    command = [sys.executable, "-m", "elman.cli.app", "forecast", str(table), *columns, "--steps", "400"]
+    process = subprocess.Popen(
+        [*command, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    checkpoint = tmp_path / "run" / "backtest" / "checkpoint.safetensors"
+    while not checkpoint.exists():
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143, stderr
+    assert "--resume" in stderr.splitlines()[-1]
+    subprocess.run(
+        [*command, "--out", "run", "--resume"], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True
+    )
+    subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=ENVIRONMENT, check=True, capture_output=True)
+    for folder in (".", "backtest"):
+        resumed, whole = ((tmp_path / run / folder / "model.safetensors").read_bytes() for run in ("run", "whole"))
+        assert resumed == whole
+
+
+BAD = {
+    "no such file": (["nothing.csv"], "nothing.csv"),
+    "misspelt column": (["sales.csv", "--target", "slod"], "did you mean 'sold'?"),
+    "horizon 0": (["sales.csv", "--horizon", "0"], "horizon"),
+    "horizon too long": (["sales.csv", "--horizon", "100"], "longer than the 300 steps"),
+    "unknown cell": (["sales.csv", "--cell", "ltsm"], "did you mean 'lstm'?"),
+    "unknown frequency": (["sales.csv", "--freq", "fortnight"], "fortnight"),
+    "unknown gaps": (["sales.csv", "--gaps", "zeros"], "did you mean 'zero'?"),
+    "text as target": (["sales.csv", "--target", "shop", "--series", "sold"], "shop"),
+    "a column twice": (["sales.csv", "--time", "sold"], "sold"),
+    "series not named": (["unnamed.csv"], "2024-01-01 twice"),
+    "empty": (["empty.csv"], "empty"),
+    "only a header": (["header.csv"], "header.csv"),
+    "wrong encoding": (["latin.csv"], "UTF-8"),
+    "not a date": (["dates.csv"], "row"),
+    "gaps": (["gaps.csv"], "--gaps"),
+    "irregular": (["irregular.csv"], "freq"),
+    "all missing": (["missing.csv"], "has none"),
+    "resume without a run": (["sales.csv", "--resume"], "--out"),
+    "missing future rows": (["sales.csv", "--future", "day"], "day"),
+    "cells file": (["sales.csv", "--cells", "none.py"], "--cells"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(case, table, tmp_path):
+    good = pd.read_csv(table)
+    good.drop(columns="shop").to_csv(tmp_path / "unnamed.csv", index=False)
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "header.csv").write_text("day,shop,sold\n")
+    (tmp_path / "latin.csv").write_bytes("day,shop,sold\n2024-01-01,Köln,3\n".encode("latin-1"))
+    good.assign(day=good.day.where(good.index != 5, "tomorrow")).to_csv(tmp_path / "dates.csv", index=False)
+    good.drop(index=range(40, 50)).to_csv(tmp_path / "gaps.csv", index=False)
+    rng = np.random.default_rng(0)
+    odd = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.uniform(1, 9, len(good))), unit="h")
+    good.assign(day=odd).to_csv(tmp_path / "irregular.csv", index=False)
+    good.assign(sold="").to_csv(tmp_path / "missing.csv", index=False)
+    args, expected = BAD[case]
+    defaults = {"--time": "day", "--target": "sold", "--horizon": "7"} | (
+        {} if case == "series not named" else {"--series": "shop"}
+    )
+    given = [arg for option, value in defaults.items() if option not in args for arg in (option, value)]
+    done = elman("forecast", *args, *given, *QUICK, cwd=tmp_path, code=2)
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("elman: ")
+    assert expected in done.stderr, done.stderr
+    assert not done.stdout
