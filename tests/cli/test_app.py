@@ -12,8 +12,11 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-QUICK = ("--steps", "4", "--hidden-size", "4")
+from elman.cli.app import app
+
+QUICK = ("--steps", "4", "--hidden-size", "4", "--windows", "1")
 # One thread each: two processes that share two cores would spend their time waiting for each other.
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -78,7 +81,20 @@ def test_a_users_cell_from_a_file(table, tmp_path):
 
 
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(table, tmp_path):
-    columns = ("--time", "day", "--target", "sold", "--series", "shop", "--horizon", "7", "--hidden-size", "4")
+    columns = (
+        "--time",
+        "day",
+        "--target",
+        "sold",
+        "--series",
+        "shop",
+        "--horizon",
+        "7",
+        "--hidden-size",
+        "4",
+        "--windows",
+        "1",
+    )
     command = [sys.executable, "-m", "elman.cli.app", "forecast", str(table), *columns, "--steps", "400"]
     process = subprocess.Popen(
         [*command, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
@@ -103,7 +119,7 @@ BAD = {
     "no such file": (["nothing.csv"], "nothing.csv"),
     "misspelt column": (["sales.csv", "--target", "slod"], "did you mean 'sold'?"),
     "horizon 0": (["sales.csv", "--horizon", "0"], "horizon"),
-    "horizon too long": (["sales.csv", "--horizon", "100"], "longer than the 300 steps"),
+    "horizon too long": (["sales.csv", "--horizon", "100"], "every series must have at least"),
     "unknown cell": (["sales.csv", "--cell", "ltsm"], "did you mean 'lstm'?"),
     "unknown frequency": (["sales.csv", "--freq", "fortnight"], "fortnight"),
     "unknown gaps": (["sales.csv", "--gaps", "zeros"], "did you mean 'zero'?"),
@@ -124,7 +140,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_is_one_line_and_exit_code_2(case, table, tmp_path):
+def test_bad_input_is_one_line_and_exit_code_2(case, table, tmp_path, monkeypatch):
     good = pd.read_csv(table)
     good.drop(columns="shop").to_csv(tmp_path / "unnamed.csv", index=False)
     (tmp_path / "empty.csv").write_text("")
@@ -141,7 +157,9 @@ def test_bad_input_is_one_line_and_exit_code_2(case, table, tmp_path):
         {} if case == "series not named" else {"--series": "shop"}
     )
     given = [arg for option, value in defaults.items() if option not in args for arg in (option, value)]
-    done = elman("forecast", *args, *given, *QUICK, cwd=tmp_path, code=2)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, ["forecast", *args, *given, *QUICK])
+    assert done.exit_code == 2, done.exception
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("elman: ")
     assert expected in done.stderr, done.stderr
