@@ -3,9 +3,9 @@
     python benchmarks/m4.py FOLDER [--seeds 0 1 2] [--only Hourly]
 
 FOLDER holds Hourly-train.csv.gz, Hourly-test.csv.gz, Weekly-train.csv.gz, Weekly-test.csv.gz of the competition
-(Makridakis, Spiliotis & Assimakopoulos 2020, doi:10.1016/j.ijforecast.2019.04.014). One global model for each frequency,
-every setting at its default: only horizon and season lengths are given, since the files have no dates to read them from.
-Prints and, with --write, puts the table into docs/results.md and the numbers into docs/results/m4.json.
+(Makridakis, Spiliotis & Assimakopoulos 2020, doi:10.1016/j.ijforecast.2019.04.014). One global model for each
+frequency, every setting at its default: only horizon and season lengths are given, since the files have no dates to
+read them from. Prints and, with --write, puts the table into docs/results.md and the numbers into docs/results/m4.json.
 """
 
 from __future__ import annotations

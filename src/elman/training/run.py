@@ -78,7 +78,7 @@ class RunFolder:
                 raise write_failure(self.path, problem) from problem
         if not manifest:
             manifest = {"format": FORMAT, "version": VERSION, "started": _now(), "resumed": []}
-        else:
+        elif (self.path / checkpoint.NAME).exists():
             manifest["resumed"] = [*manifest.get("resumed", []), _now()]
         self._write_manifest(manifest | _machine() | {"command": sys.argv if command is None else command})
         return self

@@ -116,3 +116,12 @@ def intervals(level: Any) -> dict[str, float]:
         tail = round((100 - percent) / 200, 12)
         columns |= {f"lo-{percent:g}": tail, f"hi-{percent:g}": round(1 - tail, 12)}
     return columns
+
+
+def backend_of(frame: Any) -> str:
+    """The library that made a table, so that forecasts come back in it."""
+    if frame is None or isinstance(frame, Panel):
+        return "pandas"
+    import narwhals as nw
+
+    return str(nw.from_native(frame, eager_only=True).implementation.value)

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from elman.data import Panel, Vocabulary, calendar_features
+from elman.data import Panel, Vocabulary, calendar_features, calendar_names
 from elman.errors import DataError
 
 Array = np.ndarray
+# Days in each cycle of the calendar.
+CYCLES = {"time_of_day": 1.0, "day_of_week": 7.0, "day_of_month": 30.4, "year": 365.25}
 
 
 @dataclass(frozen=True)
@@ -58,21 +60,21 @@ class Covariate:
 
 @dataclass(frozen=True)
 class Exogenous:
-    """All covariates of a forecaster and whether the calendar is read too.
+    """All covariates of a forecaster, and the columns of `calendar_features` that are read too.
 
     Columns come in four groups, in this order: known ahead and past, numbers; known ahead and past, codes.
     """
 
     covariates: tuple[Covariate, ...]
-    calendar: bool
+    calendar: tuple[str, ...]
 
     @classmethod
     def fit(cls, panel: Panel, calendar: bool) -> Exogenous:
-        """Learns every covariate of the panel."""
+        """Learns every covariate of the panel, and which cycles of the calendar its series are long enough for."""
         found = [Covariate.fit(name, "future", _joined(arrays)) for name, arrays in panel.future.items()]
         found += [Covariate.fit(name, "static", values) for name, values in panel.static.items()]
         found += [Covariate.fit(name, "past", _joined(arrays)) for name, arrays in panel.past.items()]
-        return cls(tuple(found), calendar)
+        return cls(tuple(found), _repeated_cycles(panel) if calendar else ())
 
     @property
     def cardinalities(self) -> list[int]:
@@ -86,10 +88,11 @@ class Exogenous:
     def numbers(self, panel: Panel, horizon: int, where: str) -> tuple[Array, Array]:
         """Known ahead (N, L + horizon, ·) and past (N, L, ·), as standardised numbers."""
         known = self._table(panel, self._of(False, known=True), horizon, where)
-        if self.calendar and not isinstance(panel.freq, int):
+        if self.calendar:
             ahead = panel.future_times(horizon) if horizon else [t[:0] for t in panel.times]
             times = [np.concatenate([t, more]) for t, more in zip(panel.times, ahead, strict=True)]
-            features = [calendar_features(t, panel.freq) for t in times]
+            columns = [calendar_names(panel.freq).index(name) for name in self.calendar]
+            features = [calendar_features(t, panel.freq)[:, columns] for t in times]
             known = np.concatenate([known, _stack(features, known.shape[1])], -1)
         return known, self._table(panel, self._of(False, known=False), 0, where)
 
@@ -123,12 +126,23 @@ class Exogenous:
 
     def to_json(self) -> dict[str, Any]:
         """What the run's configuration keeps."""
-        return {"covariates": [c.to_json() for c in self.covariates], "calendar": self.calendar}
+        return {"covariates": [c.to_json() for c in self.covariates], "calendar": list(self.calendar)}
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> Exogenous:
         """The set whose `to_json` gave this."""
-        return cls(tuple(Covariate.from_json(c) for c in kept["covariates"]), kept["calendar"])
+        return cls(tuple(Covariate.from_json(c) for c in kept["covariates"]), tuple(kept["calendar"]))
+
+
+def _repeated_cycles(panel: Panel) -> tuple[str, ...]:
+    """Calendar columns whose cycle the longest series goes through twice.
+
+    What comes round only once cannot be told from chance: the net would learn each part of it by heart.
+    """
+    if isinstance(panel.freq, int):
+        return ()
+    days = max((t[-1] - t[0]) / np.timedelta64(1, "D") for t in panel.times)
+    return tuple(name for name in calendar_names(panel.freq) if days >= 2 * CYCLES[name.rpartition("_")[0]])
 
 
 def _joined(arrays: Iterable[Array]) -> Array:

@@ -13,16 +13,17 @@ from torch import Tensor
 from elman.data import Panel, future_from_frame, panel_from_frame, seasons
 from elman.errors import DataError, OptionError
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, sha256, whole
-from elman.estimators.forecasting.backtest import Backtest, intervals
+from elman.estimators.forecasting.backtest import Backtest, backend_of, intervals
 from elman.estimators.forecasting.exogenous import Exogenous
 from elman.estimators.forecasting.history import pack_panel, unpack_panel
 from elman.estimators.forecasting.network import Columns, ForecastNetwork
 from elman.estimators.forecasting.outputs import LEVELS, OUTPUTS
 from elman.estimators.forecasting.rollout import direct, sampled
 from elman.estimators.forecasting.track import Track, side_by_side
-from elman.estimators.forecasting.windows import LastWindows, SampledWindows, Shape, Windows
+from elman.estimators.forecasting.windows import LastWindows, SampledWindows, Shape, Windows, enough_steps
 from elman.recurrent import Recurrent
 from elman.training.progress import Progress
+from elman.training.settings import TrainingSettings
 
 Array = np.ndarray
 EPOCH = 50
@@ -47,9 +48,10 @@ class Forecaster(Estimator):
     transform     "auto", "log" or "none"
     time, target, series, freq, gaps   columns, frequency and treatment of missing rows: see `panel_from_frame`
     past, future, static   covariate columns: known up to now, known in advance, constant in a series
-    calendar      whether the time of day, week and year is read from the time column
-    max_steps, batch_size, learning_rate, weight_decay, warmup, average, clip_norm, patience, validate_every,
-    precision, accelerator   of the training: see `TrainingSettings`; with `patience` each series' last H steps are
+    calendar      whether to read the time of day, week, month and year: what comes round twice in the longest series
+    max_steps     of training; None: by the amount of data, see `enough_steps`
+    batch_size, learning_rate, weight_decay, warmup, average, clip_norm, patience, validate_every, precision,
+    accelerator   of the training: see `TrainingSettings`; with `patience` each series' last H steps are
                   held out to stop early
     paths         sampled futures of the recursive strategy
     random_state  an int gives the same forecasts again
@@ -68,6 +70,7 @@ class Forecaster(Estimator):
     _stack: ClassVar[tuple[str, ...]] = (
         *("num_layers", "dropout", "layer_norm", "zoneout", "recurrent_dropout", "backend"),
     )
+    steps_ = 1  # of training, until `fit` knows the data
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class Forecaster(Estimator):
         future: Sequence[str] = (),
         static: Sequence[str] = (),
         calendar: bool = True,
-        max_steps: int = 1000,
+        max_steps: int | None = None,
         batch_size: int = 64,
         learning_rate: float = 0.01,
         weight_decay: float = 1e-4,
@@ -172,6 +175,7 @@ class Forecaster(Estimator):
         self.exogenous_ = Exogenous.fit(panel, self.calendar)
         self.level_ = (0.0, 1.0)
         lengths = panel.lengths
+        self.steps_ = enough_steps(lengths - held, self.horizon)
         windows = self._windows(panel, 0)
         scale = windows.scale(np.arange(len(panel)), lengths)
         self.level_ = windows.level = (float(scale.level.mean()), float(scale.level.std()) or 1.0)
@@ -223,7 +227,7 @@ class Forecaster(Estimator):
         columns = intervals(level)
         q = self.quantiles(panel, horizon, list(columns.values()))
         named = {name: q[..., k] for k, name in enumerate(columns)}
-        return panel.forecast_frame(named, backend or _backend_of(frame))
+        return panel.forecast_frame(named, backend or backend_of(frame))
 
     def quantiles(self, panel: Panel, horizon: int | None = None, levels: Sequence[float] = LEVELS) -> Array:
         """Forecast quantiles (N, H, Q) after the end of each series of a panel, in the data's units."""
@@ -259,7 +263,7 @@ class Forecaster(Estimator):
         """
         panel = self.read(frame)
         test = self.backtest(panel, n_windows, step_size, refit=refit, levels=list(intervals(level).values()))
-        return test.to_frame(list(intervals(level)), _backend_of(frame))
+        return test.to_frame(list(intervals(level)), backend_of(frame))
 
     def backtest(
         self,
@@ -291,9 +295,7 @@ class Forecaster(Estimator):
         """Raises what `fit`, after a backtest of so many windows, would raise for options and data; trains nothing."""
         self.seed_ = seed_of(self.random_state)
         self._check_options()
-        first = (
-            panel if not n_windows else Backtest.plan(panel, self.horizon, n_windows, None, LEVELS).windows[0].history
-        )
+        first = Backtest.plan(panel, self.horizon, n_windows, None, LEVELS).windows[0].history if n_windows else panel
         self.shape_ = self._make_shape(first)
         self._check_lengths(first, self.horizon if self.patience is not None else 0)
         self.log_ = self._use_log(panel)
@@ -310,6 +312,11 @@ class Forecaster(Estimator):
         one_of("Forecaster", "transform", self.transform, ("auto", "log", "none"))
         Recurrent(self.cell, 1, self.hidden_size, device="meta", **{n: getattr(self, n) for n in self._stack})
         self._settings()
+
+    def _settings(self) -> TrainingSettings:
+        chosen = {name: getattr(self, name) for name in self._training}
+        chosen["max_steps"] = self.steps_ if self.max_steps is None else self.max_steps
+        return TrainingSettings(max_epochs=None, seed=self.seed_, **chosen)
 
     def _make_shape(self, panel: Panel) -> Shape:
         given = self.season_length
@@ -395,12 +402,3 @@ class Forecaster(Estimator):
 
     def _hash(self) -> str:
         return sha256([self.hash_.encode()])
-
-
-def _backend_of(frame: Any) -> str:
-    """The library that made a table, so that forecasts come back in it."""
-    if frame is None or isinstance(frame, Panel):
-        return "pandas"
-    import narwhals as nw
-
-    return str(nw.from_native(frame, eager_only=True).implementation.value)
