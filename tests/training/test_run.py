@@ -149,6 +149,12 @@ def test_a_run_is_not_overwritten_without_being_asked(run):
     with pytest.raises(RunError, match=r"holds a finished run\. Resume it"):
         RunFolder(run.path).create()
     assert RunFolder(run.path).create(resume=True).finished
+    assert run.manifest()["resumed"] == []  # there was nothing left to resume
+
+
+def test_a_resumed_run_says_so(run):
+    (run.path / "checkpoint.safetensors").touch()
+    RunFolder(run.path).create(resume=True)
     assert len(run.manifest()["resumed"]) == 1
     assert run.load_model()[0]["estimator"] == "Forecaster"
 

@@ -13,7 +13,7 @@ from elman.errors import DataError
 
 Array = np.ndarray
 # Days in each cycle of the calendar.
-CYCLES = {"time_of_day": 1.0, "day_of_week": 7.0, "day_of_month": 30.4, "year": 365.25}
+DAYS = {"time_of_day": 1.0, "day_of_week": 7.0, "day_of_month": 30.4, "year": 365.25}
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _repeated_cycles(panel: Panel) -> tuple[str, ...]:
     if isinstance(panel.freq, int):
         return ()
     days = max((t[-1] - t[0]) / np.timedelta64(1, "D") for t in panel.times)
-    return tuple(name for name in calendar_names(panel.freq) if days >= 2 * CYCLES[name.rpartition("_")[0]])
+    return tuple(name for name in calendar_names(panel.freq) if days >= 2 * DAYS[name.rpartition("_")[0]])
 
 
 def _joined(arrays: Iterable[Array]) -> Array:

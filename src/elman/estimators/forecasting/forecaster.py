@@ -165,7 +165,6 @@ class Forecaster(Estimator):
         `resume` goes on from the folder's checkpoint; the result is the same as if it had not been interrupted.
         `y` is not used, it is there for scikit-learn.
         """
-        self.seed_ = seed_of(self.random_state)
         self._check_options()
         panel = self.read(frame)
         self.shape_ = self._make_shape(panel)
@@ -278,7 +277,6 @@ class Forecaster(Estimator):
         progress: Progress | None = None,
     ) -> Backtest:
         """Quantile forecasts and truth of rolling windows: the arrays that a scoreboard is made of."""
-        self.seed_ = seed_of(self.random_state)
         self._check_options()
         test = Backtest.plan(panel, self.horizon, n_windows, step_size, levels)
         fitted: Forecaster | None = None
@@ -293,7 +291,6 @@ class Forecaster(Estimator):
 
     def check(self, panel: Panel, n_windows: int = 0) -> None:
         """Raises what `fit`, after a backtest of so many windows, would raise for options and data; trains nothing."""
-        self.seed_ = seed_of(self.random_state)
         self._check_options()
         first = Backtest.plan(panel, self.horizon, n_windows, None, LEVELS).windows[0].history if n_windows else panel
         self.shape_ = self._make_shape(first)
@@ -303,6 +300,7 @@ class Forecaster(Estimator):
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def _check_options(self) -> None:
+        self.seed_ = seed_of(self.random_state)
         whole("Forecaster", "horizon", self.horizon)
         whole("Forecaster", "paths", self.paths, 2)
         if self.context is not None:
@@ -322,12 +320,10 @@ class Forecaster(Estimator):
         given = self.season_length
         if given == "auto":
             found = seasons(panel.freq)
-        elif given is None or isinstance(given, str):
-            if given is not None:
-                raise OptionError(f"Forecaster: season_length must be a number of steps or several, got {given!r}.")
-            found = ()
+        elif isinstance(given, str):
+            raise OptionError(f"Forecaster: season_length must be a number of steps or several, got {given!r}.")
         else:
-            several = given if isinstance(given, Sequence) else (given,)
+            several = () if given is None else given if isinstance(given, Sequence) else (given,)
             found = tuple(whole("Forecaster", "season_length", s, 2) for s in several)
         shortest = min(found, default=0)
         context = self.context or max(2 * self.horizon, shortest + self.horizon)
