@@ -100,7 +100,7 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(table, tmp_path):
         [*command, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
     checkpoint = tmp_path / "run" / "backtest" / "checkpoint.safetensors"
-    while not checkpoint.exists():
+    while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)

@@ -70,7 +70,7 @@ def forecast(
     output: Annotated[str, typer.Option(help="quantile, gaussian, student-t or negative-binomial.")] = "quantile",
     hidden_size: Annotated[int, typer.Option(help="Units per layer.")] = 64,
     layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
-    steps: Annotated[int, typer.Option(help="Training steps.")] = 1000,
+    steps: Annotated[int | None, typer.Option(help="Training steps; else by the amount of data.")] = None,
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
 ) -> None:
     """Train on FILE, backtest, judge against baselines, write a run folder with forecast and report."""

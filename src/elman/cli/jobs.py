@@ -52,7 +52,7 @@ def run_demo(out: Path | None) -> None:
     """Daily demand for compact discs: forecast, scoreboard, what is in the folder, what to try next."""
     folder = out or free_folder(Path("runs") / "demo")
     shipped = Path(str(resources.files("elman.data") / "shipped" / "cdnow_daily.csv"))
-    forecaster = Forecaster(horizon=HORIZON, time="date", target="cds", series="segment", max_steps=600)
+    forecaster = Forecaster(horizon=HORIZON, time="date", target="cds", series="segment")
     title = "Compact discs sold per day, nine customer segments"
     run_forecast(forecaster, read_table(shipped), folder, title=title, windows=3, future=None, resume=False)
     print(f"\nThe run folder {folder}:")

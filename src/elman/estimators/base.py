@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from sklearn.base import BaseEstimator
@@ -17,6 +17,7 @@ from elman.cells import find_cell, name_of
 from elman.data.batch import Batches
 from elman.errors import ElmanError, OptionError, RunError, UnknownNameError, suggest
 from elman.graph import trace
+from elman.recurrent import Recurrent
 from elman.training.history import History
 from elman.training.loop import fit
 from elman.training.progress import Progress
@@ -24,31 +25,55 @@ from elman.training.run import RunFolder
 from elman.training.settings import TrainingSettings
 
 ESTIMATORS: dict[str, type[Estimator]] = {}
+_STACK = ("cell", "hidden_size", "num_layers", "dropout", "layer_norm", "zoneout", "recurrent_dropout", "backend")
 
 
 class NotYetFittedError(ElmanError, NotFittedError):
     """An estimator was asked to predict before `fit`."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Estimator(BaseEstimator):
     """A recurrent net for one problem shape: `fit`, `predict`, `save`, and `elman.load` to have it back.
 
-    A subclass keeps its constructor's arguments unchanged, sets `network_` and `state_` (JSON, all that it learned
-    besides weights) in `fit`, and rebuilds `network_` from both in `_build`.
+    cell          name in `elman.CATALOGUE`, or your own `Cell`
+    hidden_size, num_layers, dropout, layer_norm, zoneout, recurrent_dropout, backend   of the `Recurrent` stack
+    max_steps, batch_size, learning_rate, weight_decay, warmup, average, clip_norm, patience, validate_every,
+    precision, accelerator   of the training: see `TrainingSettings`
+    random_state  an int gives the same net again
+
+    A subclass is a dataclass too: its fields are its arguments, unchanged, as scikit-learn asks. In `fit` it sets what
+    `_state` (JSON) and `_tensors` give back besides the weights, and in `_restore` it rebuilds `network_` from both.
 
     network_  the trained net
     history_  `History` of the training
     seed_     the seed that was used
     """
 
-    # Arguments that are the training's own, by the names of `TrainingSettings`.
-    _training: ClassVar[tuple[str, ...]] = (
-        *("max_steps", "batch_size", "learning_rate", "weight_decay", "warmup", "average", "clip_norm", "patience"),
-        *("validate_every", "precision", "accelerator"),
-    )
-    network_: Any
-    history_: History
-    seed_: int
+    cell: Any = "lstm"
+    hidden_size: int = 64
+    num_layers: int = 1
+    dropout: float = 0.0
+    layer_norm: bool = False
+    zoneout: float = 0.0
+    recurrent_dropout: float = 0.0
+    backend: str = "auto"
+    max_steps: int | None = None
+    batch_size: int = 64
+    learning_rate: float = 0.01
+    weight_decay: float = 1e-4
+    warmup: int | float = 0.1
+    average: float | None = 0.99
+    clip_norm: float | None = 1.0
+    patience: int | None = None
+    validate_every: int | None = None
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    random_state: Any = 0
+
+    network_: Any = field(init=False)
+    history_: History = field(init=False)
+    seed_: int = field(init=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -58,15 +83,26 @@ class Estimator(BaseEstimator):
         """Writes the fitted estimator as a run folder; raises `RunError` when one is there already."""
         self._write(RunFolder(folder).create())
 
-    def _settings(self) -> TrainingSettings:
-        chosen = {name: getattr(self, name) for name in self._training if hasattr(self, name)}
-        return TrainingSettings(max_epochs=None, seed=self.seed_, **chosen)
+    def stack(self) -> dict[str, Any]:
+        """The arguments that are the `Recurrent` stack's."""
+        return {name: getattr(self, name) for name in _STACK}
+
+    def settings(self, steps: int | None, seed: int = 0) -> TrainingSettings:
+        """The training's settings, for so many steps."""
+        chosen = {name: getattr(self, name) for name in TrainingSettings.model_fields if hasattr(self, name)}
+        return TrainingSettings(**chosen | {"max_epochs": None, "max_steps": steps, "seed": seed})
+
+    def check_common(self) -> None:
+        """Raises what `Recurrent` and `TrainingSettings` would raise for the arguments that all estimators share."""
+        Recurrent(input_size=1, device="meta", **self.stack())
+        self.settings(1 if self.max_steps is None else self.max_steps)
 
     def _train(
         self,
         network: nn.Module,
         train: Batches,
         validation: Batches | None,
+        steps: int,
         folder: Path | str | None,
         resume: bool,
         progress: Progress | None,
@@ -83,7 +119,7 @@ class Estimator(BaseEstimator):
         self.history_ = fit(
             network,
             train,
-            settings=self._settings(),
+            settings=self.settings(steps, self.seed_),
             validation=validation,
             folder=where,
             resume=resume and where is not None,
@@ -209,11 +245,3 @@ def seeded(seed: int, build: Any) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build()
-
-
-def sha256(parts: Sequence[bytes]) -> str:
-    """The hash of byte strings in order."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()

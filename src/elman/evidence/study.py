@@ -12,6 +12,7 @@ import numpy as np
 from elman.data import Panel, default_season, write_csv
 from elman.estimators.forecasting import Forecaster
 from elman.estimators.forecasting.backtest import Backtest
+from elman.estimators.forecasting.plan import Plan
 from elman.evidence.baselines import Forecast
 from elman.evidence.plots import ForecastPlot
 from elman.evidence.report import Report
@@ -99,7 +100,7 @@ def study(
     """
     folder = Path(folder)
     run = RunFolder(folder)
-    forecaster.check(panel, n_windows)
+    Plan.make(forecaster, panel, n_windows)  # a user's mistake is told before anything is trained
     if not (resume and run.finished):
         run.create(resume=resume)
     say(f"{title}: {len(panel)} series, {int(panel.lengths.sum())} steps, frequency {panel.freq}.")

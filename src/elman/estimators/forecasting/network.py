@@ -41,21 +41,13 @@ class ForecastNetwork(nn.Module):
     x (B, T, ·) as `Windows.read` lays it out.
     """
 
-    def __init__(
-        self,
-        columns: Columns,
-        cardinalities: Sequence[int],
-        output: Output,
-        cell: Any,
-        hidden_size: int,
-        **options: Any,
-    ) -> None:
+    def __init__(self, columns: Columns, cardinalities: Sequence[int], output: Output, **stack: Any) -> None:
         super().__init__()
         self.columns, self.output = columns, output
         widths = [min(16, 1 + size // 2) for size in cardinalities]
         self.embeddings = nn.ModuleList(nn.Embedding(size, w) for size, w in zip(cardinalities, widths, strict=True))
-        self.recurrent = Recurrent(cell, columns.numbers + sum(widths), hidden_size, **options)
-        self.dropout = nn.Dropout(options.get("dropout", 0.0))
+        self.recurrent = Recurrent(input_size=columns.numbers + sum(widths), **stack)
+        self.dropout = nn.Dropout(stack.get("dropout", 0.0))
         self.head = nn.Linear(self.recurrent.output_size, output.size + columns.candidates)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
