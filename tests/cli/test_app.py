@@ -132,6 +132,7 @@ BAD = {
     "not a date": (["dates.csv"], "row"),
     "gaps": (["gaps.csv"], "--gaps"),
     "irregular": (["irregular.csv"], "freq"),
+    "constant": (["constant.csv"], "no model is needed"),
     "all missing": (["missing.csv"], "has none"),
     "resume without a run": (["sales.csv", "--resume"], "--out"),
     "missing future rows": (["sales.csv", "--future", "day"], "day"),
@@ -152,6 +153,7 @@ def test_bad_input_is_one_line_and_exit_code_2(case, table, tmp_path, monkeypatc
     odd = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.cumsum(rng.uniform(1, 9, len(good))), unit="h")
     good.assign(day=odd).to_csv(tmp_path / "irregular.csv", index=False)
     good.assign(sold="").to_csv(tmp_path / "missing.csv", index=False)
+    good.assign(sold=3).to_csv(tmp_path / "constant.csv", index=False)
     args, expected = BAD[case]
     defaults = {"--time": "day", "--target": "sold", "--horizon": "7"} | (
         {} if case == "series not named" else {"--series": "shop"}

@@ -288,6 +288,11 @@ def test_a_wrong_option_is_one_clear_line(options, error, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_target_that_never_changes_needs_no_model():
+    with pytest.raises(DataError, match=r"must vary, every value is 5\. Its forecast is 5; no model is needed"):
+        Forecaster(horizon=5).fit(frame_of({"a": np.full(80, 5.0), "b": np.full(70, 5.0)}))
+
+
 @pytest.mark.parametrize("value", [0.0, 5.0, -3.0])
 def test_a_constant_series_is_forecast_as_itself(value):
     frame = frame_of({"flat": np.full(80, value), "wave": sine(80, 7.0)})

@@ -18,6 +18,7 @@ from typing import Any
 import narwhals as nw
 
 from elman.errors import DataError, MissingExtraError
+from elman.files import write_atomic
 
 _TEXT = {".csv": ",", ".tsv": "\t"}
 _MAGIC = (
@@ -72,35 +73,12 @@ def read_table(path: str | os.PathLike[str]) -> nw.DataFrame[Any]:
 def write_csv(frame: Any, path: str | os.PathLike[str]) -> None:
     """Writes a table as UTF-8 CSV (gzip where the name ends in .gz): whole, or not at all.
 
-    The text goes to a file beside `path`, reaches the disk, and only then takes its name.
-    frame: pandas, polars, pyarrow or narwhals. Raises DataError, one line, when the place cannot be written.
+    frame: pandas, polars, pyarrow or narwhals. Raises RunError, one line, when the place cannot be written.
     """
     path = Path(path)
     text = nw.from_native(frame, eager_only=True).write_csv().encode()
     data = gzip.compress(text, mtime=0) if path.suffix.lower() == ".gz" else text
-    aside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with aside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        aside.unlink(missing_ok=True) if path.parent.is_dir() else None
-        mend = "Check that the folder exists, may be written and has room."
-        raise DataError(f"write_csv({str(path)!r}): the file was not written ({error.strerror}). {mend}") from None
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename survive a power cut, where folders can be synced at all (not on Windows)."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    write_atomic(path, data)
 
 
 def _decode(data: bytes, path: Path, where: str) -> str:

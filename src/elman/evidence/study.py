@@ -119,28 +119,31 @@ def study(
 
 def make_report(title: str, forecaster: Forecaster, judged: Judged) -> Report:
     """The report of a study: scoreboard, the last window of the first series, training curve, configuration."""
-    test = judged.backtest
+    return Report(
+        title,
+        scoreboard=judged.scoreboard,
+        plots=plots_of(judged.backtest),
+        training=forecaster.history_.records,
+        configuration=forecaster._params(),
+        notes=judged.notes,
+    )
+
+
+def plots_of(test: Backtest, series: int = 6) -> list[ForecastPlot]:
+    """The last window of the first few series, ready to be drawn."""
     window, q = test.windows[-1], test.quantiles[-1]
-    plots = [
+    return [
         ForecastPlot(
             title=name,
             history=window.history.y[i],
             quantiles=q[i],
             levels=test.levels,
             truth=window.truth[i],
-            times=_times(test.panel, i, window.back, forecaster.horizon),
+            times=_times(test.panel, i, window.back, window.truth.shape[1]),
             unit=test.panel.target,
         )
-        for i, name in enumerate(test.panel.ids[:6])
+        for i, name in enumerate(test.panel.ids[:series])
     ]
-    return Report(
-        title,
-        scoreboard=judged.scoreboard,
-        plots=plots,
-        training=forecaster.history_.records,
-        configuration=forecaster._params(),
-        notes=judged.notes,
-    )
 
 
 def _times(panel: Panel, i: int, back: int, horizon: int) -> np.ndarray | None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from elman.data.batch import Batch, Batches
 from elman.errors import DataError, OptionError
-from elman.training.atomic import write_failure
+from elman.files import write_failure
 from elman.training.settings import TrainingSettings
 
 

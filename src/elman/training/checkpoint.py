@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from elman.data.batch import Batch, Batches
 from elman.errors import RunError
-from elman.training.atomic import checksum, pack, unpack, write_atomic
+from elman.files import write_atomic
 from elman.training.settings import TrainingSettings
+from elman.training.tensors import checksum, pack, unpack
 
 NAME = "checkpoint.safetensors"
 FORMAT = "elman-checkpoint"

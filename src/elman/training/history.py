@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import RunError
-from elman.training.atomic import write_failure
+from elman.files import write_failure
 
 
 @dataclass

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from elman.errors import RunError
+from elman.files import remove, write_atomic, write_failure
 from elman.training import checkpoint
-from elman.training.atomic import pack, remove, unpack, write_atomic, write_failure
+from elman.training.tensors import pack, unpack
 
 FORMAT = "elman-run"
 VERSION = 1

@@ -44,7 +44,12 @@ class Plan:
         check_options(options)
         held = options.horizon if options.patience is not None else 0
         _check_lengths(panel, options.horizon, held, n_windows)
-        low = min(float(np.nanmin(y)) for y in panel.y)
+        low, high = (float(f([f(y) for y in panel.y])) for f in (np.nanmin, np.nanmax))
+        if low == high:
+            raise DataError(
+                f"{WHERE}: the target {panel.target!r} must vary, every value is {low:g}. Its forecast is {low:g}; "
+                "no model is needed."
+            )
         lengths = panel.lengths - held - n_windows * options.horizon
         return cls(
             _shape(options, panel),
