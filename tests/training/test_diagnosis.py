@@ -135,7 +135,7 @@ def test_an_exploding_recurrence_is_found_at_its_time_step():
 
 def test_a_learning_rate_far_too_high_is_stopped_as_an_explosion():
     problem = stopped(TinyLearner(), padded(), learning_rate=1e6, schedule="constant", max_epochs=20)
-    assert "the loss exploded" in str(problem) and "Lower learning_rate (now 1e+06)" in str(problem)
+    assert "leaves layer 'head' at time step" in str(problem) and "Lower learning_rate (now 1e+06)" in str(problem)
     assert 0 < problem.step < 6
 
 

@@ -55,7 +55,7 @@ def diverged(
         finding = find_cause(model, batch, state, autocast)
         expected = "must be finite"
     else:
-        finding = Finding("the loss exploded though every value is still finite", NETWORK_REMEDY)
+        finding = in_size(model, batch, state, autocast)
         expected = "must stay near its level so far"
     remedy = finding.remedy.format(lr=lr, clip=clip_norm)
     error = DivergenceError(
@@ -77,7 +77,7 @@ def find_cause(
         in_data(batch)
         or in_weights(model)
         or in_passes(model, batch, state, autocast)
-        or Finding("running the batch again gave finite values (chance, e.g. dropout)", NETWORK_REMEDY)
+        or in_size(model, batch, state, autocast)
     )
 
 
@@ -143,6 +143,17 @@ def in_passes(
     return None
 
 
+def in_size(model: nn.Module, batch: Batch, state: Any, autocast: Callable[[], AbstractContextManager[Any]]) -> Finding:
+    """Where every value is still finite, or was so by chance when run again: the layer and step of the largest one."""
+    watch = Watch(model, steps=batch.x.shape[1])
+    with torch.no_grad(), watch.hooks(), autocast():
+        model.loss(batch, state)  # type: ignore[operator]
+    size, layer, time = watch.peak
+    at = "" if time is None else f" at time step {time}"
+    what = f"every value is finite, the largest, {size:.3g}, leaves layer {layer!r}{at}"
+    return Finding(what, NETWORK_REMEDY, layer, time)
+
+
 def _blame(layer: str, time: int | None, what: str) -> Finding:
     at = "" if time is None else f" at time step {time}"
     return Finding(f"layer {layer!r}: {what}{at}", NETWORK_REMEDY, layer, time)
@@ -155,6 +166,8 @@ class Watch:
         self.model, self.steps = model, steps
         self.forward: tuple[str, int | None] | None = None
         """name and time step of the module that first gave a non-finite value"""
+        self.peak: tuple[float, str, int | None] = (0.0, "", None)
+        """the largest absolute output, the module it came from and its time step"""
         self.backward: int | None = None
         """latest time step of the first non-finite gradient: from there it ran back to the earlier ones"""
 
@@ -175,6 +188,9 @@ class Watch:
         first = output[0] if isinstance(output, tuple) and output else output
         if not isinstance(first, Tensor) or not first.is_floating_point():
             return
+        size = float(first.detach().abs().max()) if first.numel() else 0.0
+        if size > self.peak[0]:
+            self.peak = (size, name, self._step(first.detach().abs() < size, earliest=True))
         if self.forward is None and not torch.isfinite(first).all():
             self.forward = (name, self._step(first, earliest=True))
         self.gradient_of(first)
@@ -189,10 +205,11 @@ class Watch:
             self.backward = self._step(gradient, earliest=False)
 
     def _step(self, tensor: Tensor, *, earliest: bool) -> int | None:
-        """The first (or last) time step with a non-finite value; None for a tensor without a time axis."""
+        """The first (or last) time step with a value that is not finite, or false; None without a time axis."""
         axes = [axis for axis in (1, 0) if tensor.dim() >= 3 and tensor.shape[axis] == self.steps]
         if not axes:
             return None
-        bad = ~torch.isfinite(tensor).movedim(axes[0], 0).flatten(1).all(1)
+        good = tensor if tensor.dtype == torch.bool else torch.isfinite(tensor)
+        bad = ~good.movedim(axes[0], 0).flatten(1).all(1)
         steps = bad.nonzero()[:, 0]
         return int(steps[0] if earliest else steps[-1])
