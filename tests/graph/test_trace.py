@@ -63,6 +63,7 @@ STEPS = {
     ),
     "kin": lambda a, b, h: torch.logaddexp(a, b) + torch.add(a, h, alpha=2) - torch.sub(b, h, alpha=3) + torch.exp(-a),
     "logs": lambda a, b, h: torch.log2(a * a + 1) + torch.log10(b * b + 1) + 1 / (h * h + 1) + torch.sign(a),
+    "masks": lambda a, b, h: (a > 0).float() * b + (b > h).to(a.dtype) * a,
     "constant": lambda a, b, h: torch.ones_like(a) * 0.5 + torch.full_like(h, 2.0) * a,
 }
 
@@ -89,6 +90,38 @@ def test_an_unknown_operation_is_refused_with_its_line():
         CellError, match=r"Given\.step, line \d+: `return function.*uses lgamma, which no backend knows"
     ):
         trace(cell)
+
+
+REFUSED = {
+    "rounded division": lambda a, b, h: torch.div(a, b, rounding_mode="floor"),
+    "whole numbers": lambda a, b, h: a.to(torch.int32) * b,
+    "floor": lambda a, b, h: torch.floor(a),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_graph_cannot_say_is_refused(name):
+    with pytest.raises(CellError, match="which no backend knows"):
+        trace(cell_of(REFUSED[name]))
+
+
+def test_cells_with_attributes_of_any_kind_are_traced_apart():
+    class Steep(elman.Cell):
+        gates = ("a",)
+
+        def __init__(self, slopes=(1.0,)):
+            self.slopes = list(slopes)
+
+        def step(self, x, r, s, p):
+            return torch.tanh(sum(self.slopes) * (x.a + r.a))
+
+    one, two = trace(Steep([1.0])), trace(Steep([1.0, 2.0]))
+    assert one.fingerprint != two.fingerprint
+    assert trace(Steep([1.0])) is one
+    x = torch.ones(1, 1, 1)
+    rnn = elman.Recurrent(Steep([1.0, 2.0]), 1, 1)
+    expected = torch.tanh(3 * (rnn.layers[0].W + rnn.layers[0].b))
+    assert_close(rnn(x)[0].squeeze(), expected.squeeze(), "slope 3")
 
 
 def test_every_operation_has_a_meaning():

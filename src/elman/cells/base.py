@@ -57,6 +57,8 @@ class Cell:
     params: ClassVar[Mapping[str, float | Callable[[int], Tensor]]] = {}
     initial: ClassVar[Mapping[str, float]] = {}
 
+    _traces: ClassVar[dict[str, Any]]  # `graph.trace` keeps here what it found
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "step" in vars(cls) or "gates" in vars(cls):

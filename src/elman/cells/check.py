@@ -14,8 +14,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from elman.errors import CellError
 
-# Pointwise in effect, though torch does not tag them so: constants of the same shape, and two activations.
-UNTAGGED = {"zeros_like", "ones_like", "full_like", "scalar_tensor", "lift_fresh", "log_sigmoid_forward", "hardswish"}
+# Pointwise in effect, though torch does not tag them so: constants of the same shape, conversions, two activations.
+UNTAGGED = {
+    "zeros_like",
+    "ones_like",
+    "full_like",
+    "scalar_tensor",
+    "lift_fresh",
+    "_to_copy",
+    "log_sigmoid_forward",
+    "hardswish",
+}
 RANDOM = torch.Tag.nondeterministic_seeded
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
+
 from elman.graph.expression import ARITY, Builder
 
 Argument = Any  # a node's number wrapped in Ref, or a Python number, as aten passed it
@@ -58,7 +60,9 @@ def _log_base(base: float) -> Callable[..., int]:
     return lambda build, x: build.op("div", build.op("log", _plain(build, x)), build.const(base))
 
 
-def _same(build: Builder, x: Argument, **_: Any) -> int:
+def _same(build: Builder, x: Argument, dtype: torch.dtype | None = None, **_: Any) -> int:
+    if dtype is not None and not dtype.is_floating_point:
+        raise TypeError("a conversion to whole numbers is not the value itself")
     return _plain(build, x)
 
 
@@ -103,8 +107,13 @@ def is_known(op: Any) -> bool:
 
 
 def write(build: Builder, op: Any, args: tuple[Argument, ...], kwargs: Mapping[str, Any]) -> Ref:
-    """Adds one aten operation to the graph and returns the number of its value."""
+    """Adds one aten operation to the graph and returns the number of its value.
+
+    Raises `TypeError` for an argument that changes the meaning to something a graph cannot say.
+    """
     name = op.overloadpacket.__name__
     if name in SPELLINGS:
         return Ref(SPELLINGS[name](build, *args, **kwargs))
-    return Ref(build.op(name, *(_plain(build, a) for a in args[: ARITY[name]])))
+    if kwargs or len(args) != ARITY[name]:
+        raise TypeError(f"{name} takes {ARITY[name]} arguments and no option")
+    return Ref(build.op(name, *(_plain(build, a) for a in args)))

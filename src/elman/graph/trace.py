@@ -91,13 +91,17 @@ def trace(cell: Cell) -> Traced:
     dx.u = d.h
     ds.h = v2
     """
-    return _trace(type(cell), tuple(sorted(vars(cell).items())))
+    # Kept on the class itself, by the instance's attributes: they go when the class does.
+    if "_traces" not in vars(type(cell)):
+        type(cell)._traces = {}
+    known = type(cell)._traces
+    options = repr(sorted(vars(cell).items()))
+    if options not in known:
+        known[options] = _trace(cell)
+    return known[options]
 
 
-@functools.cache
-def _trace(kind: type[Cell], options: tuple[tuple[str, Any], ...]) -> Traced:
-    cell = kind()
-    vars(cell).update(options)
+def _trace(cell: Cell) -> Traced:
     joint = _joint_graph(cell)
     out = joint.outputs
     reads = set(joint.inputs)
@@ -154,7 +158,10 @@ def _read(cell: Cell, fx: Any, inputs: list[str], outputs: list[str]) -> Graph:
         elif node.target is not None and getattr(node.target, "overloadpacket", None) and is_known(node.target):
             args = tuple(values.get(a, a) if isinstance(a, torch.fx.Node) else a for a in node.args)
             kwargs = {k: values.get(v, v) if isinstance(v, torch.fx.Node) else v for k, v in node.kwargs.items()}
-            values[node] = write(build, node.target, args, kwargs)
+            try:
+                values[node] = write(build, node.target, args, kwargs)
+            except TypeError:  # a spelling does not take such an argument: a rounding mode, an integer type
+                _refuse(cell, node)
         else:
             _refuse(cell, node)
     return build.graph(results)
@@ -163,8 +170,10 @@ def _read(cell: Cell, fx: Any, inputs: list[str], outputs: list[str]) -> Graph:
 def _refuse(cell: Cell, node: Any) -> None:
     """Names the line of the step that uses an operation no backend knows, or its derivative."""
     check_step(cell, Fields, lambda op: is_pointwise(op) and (is_known(op) or op in _broken_up()))
+    arguments = ", ".join(f"{k}={v}" for k, v in node.kwargs.items())
+    what = f"{node.target}({arguments})" if arguments else node.target
     raise CellError(
-        f"{type(cell).__name__}.step: its derivative needs {node.target}, which no backend knows. "
+        f"{type(cell).__name__}.step: it or its derivative needs {what}, which no backend knows. "
         f"Write the step with exp, log, tanh, sigmoid, where and arithmetic."
     )
 
