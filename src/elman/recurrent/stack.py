@@ -263,7 +263,7 @@ def _check_options(where: str, sizes: dict[str, int], chances: dict[str, float])
         if not isinstance(size, int) or isinstance(size, bool) or size < 1:
             raise OptionError(f"{where}: {name} must be a whole number ≥ 1, got {size!r}.")
     for name, chance in chances.items():
-        if not 0.0 <= chance < 1.0:
+        if isinstance(chance, bool) or not isinstance(chance, int | float) or not 0.0 <= chance < 1.0:
             raise OptionError(f"{where}: {name} must be in [0, 1), got {chance!r}. It is the share that is dropped.")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from elman.data import Panel, future_from_frame, panel_from_frame
 from elman.errors import DataError, OptionError
-from elman.estimators.base import Estimator, seed_of, seeded, whole
+from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
 from elman.estimators.forecasting.backtest import Backtest, backend_of, intervals
 from elman.estimators.forecasting.exogenous import Exogenous
 from elman.estimators.forecasting.history import pack_panel, unpack_panel
@@ -116,12 +116,13 @@ class Forecaster(Estimator):
         self._train(network, train, validation, plan.steps, folder, resume, progress)
         return self
 
-    def read(self, frame: Any) -> Panel:
+    def read(self, frame: Any, freq: str | int | None = None) -> Panel:
         """The table as a `Panel`, by this forecaster's columns; raises `DataError` where it cannot be used."""
         if isinstance(frame, Panel):
             return frame
-        names = ("time", "target", "series", "freq", "past", "future", "static", "gaps")
-        return panel_from_frame(frame, **{name: getattr(self, name) for name in names}, where="Forecaster")
+        names = ("time", "target", "series", "past", "future", "static", "gaps")
+        columns = {name: getattr(self, name) for name in names}
+        return panel_from_frame(frame, **columns, freq=self.freq if freq is None else freq, where="Forecaster")
 
     # -- forecasting -----------------------------------------------------------------------------------------------
 
@@ -143,7 +144,10 @@ class Forecaster(Estimator):
         backend  "pandas", "polars" or "pyarrow"; None: that of `frame`, or pandas
         """
         self._check_fitted()
-        panel = self.panel_ if frame is None else self.read(frame)
+        if backend is not None:
+            one_of("Forecaster.predict", "backend", backend, ("pandas", "polars", "pyarrow"))
+        # A table too short to tell its frequency has that of the training data.
+        panel = self.panel_ if frame is None else self.read(frame, self.panel_.freq)
         horizon = self.horizon if horizon is None else whole("Forecaster.predict", "horizon", horizon)
         if panel.future and future is None:
             names = ", ".join(panel.future)
