@@ -16,6 +16,7 @@ REFUSED = {
     "x.a if x.a > 0 else s.h": "use torch.where instead of a branch on data",
     "x.a if (x.a > 0).all() else s.h": "not pointwise (all)",
     "x.a.add_(1)": "not pointwise (add_)",
+    "x.__dict__.update(a=x.a.__iadd__(1)) or x.a": "not pointwise (add_)",
     "x.a * torch.rand_like(x.a)": "not pointwise (rand_like)",
     "x.a[0]": "not pointwise (select)",
     "x.a.detach()": "not pointwise (detach)",

@@ -126,6 +126,30 @@ def test_missing_values_are_masked_and_their_truth_is_not_needed():
     assert np.abs(found["median"].to_numpy() - truth).mean() < 0.1
 
 
+def test_past_covariates_end_at_the_cutoff_whatever_the_strategy():
+    """What the net reads of a series is the same alone and beside a longer one, ahead of the cutoff too."""
+    rng = np.random.default_rng(4)
+    y = {name: 50 + rng.normal(size=n).cumsum() for name, n in (("long", 160), ("short", 90))}
+    frame = frame_of(y).assign(p=lambda f: f.groupby("unique_id").y.shift(-1).fillna(50))
+    model = Forecaster(horizon=7, strategy="recursive", past=("p",), hidden_size=8, max_steps=10, paths=20).fit(frame)
+    alone = frame[frame.unique_id == "short"]
+    panel_alone, panel_both = model.read(alone), model.read(frame)
+    inputs = [model._windows(panel.tail(60), 7) for panel in (panel_alone, panel_both)]
+    for windows, row in zip(inputs, (0, 1), strict=True):
+        rows, cutoff = np.array([row]), np.array([60])
+        scale = windows.scale(rows, cutoff)
+        windows.seen = windows.read(rows, cutoff, scale, np.arange(31), cutoff + 7)
+    np.testing.assert_array_equal(inputs[0].seen, inputs[1].seen)
+
+
+def test_a_history_that_ended_long_ago_is_not_forecast_blindly():
+    y = sine(150, 7.0)
+    frame = frame_of({"a": y, "b": np.concatenate([y[:90], np.full(60, np.nan)])})
+    model = Forecaster(horizon=7, hidden_size=8, max_steps=3).fit(frame)
+    with pytest.raises(DataError, match="must have 2 values in its last 24 steps, not so 'b'"):
+        model.predict()
+
+
 def test_missing_rows_give_the_same_forecast_as_missing_values():
     y = sine(120, 7.0)
     y[[30, 31, 90]] = np.nan

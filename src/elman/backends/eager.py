@@ -169,7 +169,7 @@ def _triples(traced: Traced, old: Sequence[Tensor], new: Sequence[Tensor]) -> An
 
 def _as_tensor(value: Any, like: Tensor) -> Tensor:
     """A state that a step sets to a constant, or to a parameter alone, still has the state's shape."""
-    return value.expand_as(like) if isinstance(value, Tensor) else torch.full_like(like, value)
+    return value.to(like.dtype).expand_as(like) if isinstance(value, Tensor) else torch.full_like(like, value)
 
 
 def _zoneout(keep: Tensor | float | None, t: int, old: Tensor, new: Tensor) -> Tensor:

@@ -41,20 +41,22 @@ class _Watch(TorchDispatchMode):
     def __init__(self, code: CodeType, name: str, allowed: Callable[[Any], bool]) -> None:
         super().__init__()
         self.code, self.name, self.allowed = code, name, allowed
+        self.problem: CellError | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self.allowed(func):
             op = func.overloadpacket.__name__
             where = f"{self.name}.step, {_line(self.code, sys._getframe())}"
             if is_pointwise(func):
-                raise CellError(
+                self.problem = CellError(
                     f"{where} uses {op}, which no backend knows. Write it with exp, log, tanh and arithmetic."
                 )
-            raise CellError(
+            self.problem = self.problem or CellError(
                 f"{where} is not pointwise ({op}). A step may only combine units one by one: products with W and R "
                 f"come ready as x.gate and r.gate; use torch.where instead of if, and no sum, mean, matmul, in-place "
                 f"or random operation."
             )
+            raise self.problem
         return func(*args, **(kwargs or {}))
 
 
@@ -71,8 +73,10 @@ def check_step(cell: Any, fields: Callable[..., Any], allowed: Callable[[Any], b
 
     given = some(cell.gates), some(cell.gates), some(cell.states), some(cell.params)
     try:
-        with torch.no_grad(), _Watch(code, name, allowed):
+        with torch.no_grad(), _Watch(code, name, allowed) as watch:
             new = cell.step(*given)
+        if watch.problem is not None:  # torch takes a TypeError in `x += 1` for "not my business" and tries x + 1
+            raise watch.problem
     except CellError as problem:
         if ".step, " in str(problem):
             raise

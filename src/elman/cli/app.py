@@ -55,8 +55,8 @@ def forecast(
     series: Annotated[str | None, typer.Option(help="Column that names the series; without it, one series.")] = None,
     freq: Annotated[str | None, typer.Option(help="Frequency such as h, D, W-SUN, MS; else from the data.")] = None,
     cell: Annotated[
-        str, typer.Option(help="Recurrent cell: a name of the catalogue, or of your own in --cells.")
-    ] = "lstm",
+        str | None, typer.Option(help="Recurrent cell: lstm (default), another of the catalogue, or your own.")
+    ] = None,
     cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
@@ -79,9 +79,11 @@ def forecast(
     from elman.errors import OptionError
     from elman.estimators import Forecaster
 
-    load_cells(cells)
-    if resume and out is None:
-        raise OptionError("elman forecast: --resume needs the run to go on with. Name it: --out RUN.")
+    cell = load_cells(cells, cell)
+    if resume and (out is None or not out.exists()):
+        raise OptionError("elman forecast: --resume needs the run to go on with. Name one that exists: --out RUN.")
+    if future_file is not None and not future:
+        raise OptionError("elman forecast: --future-file needs the columns to read from it. Name them: --future COL.")
     forecaster = Forecaster(
         horizon=horizon,
         cell=cell,
@@ -103,7 +105,11 @@ def forecast(
     ahead = None if future_file is None else read_table(future_file)
     folder = out or free_folder(Path("runs") / file.name.split(".")[0])
     run_forecast(forecaster, read_table(file), folder, title=file.name, windows=windows, future=ahead, resume=resume)
-    print(f"\nForecast: {folder / 'forecast.csv'}\nReport:   {folder / 'report.html'}")
+    if (folder / "forecast.csv").exists():
+        print(f"\nForecast: {folder / 'forecast.csv'}")
+    else:
+        print(f"\nNo forecast yet, the covariates known ahead are: elman predict {folder} --future-file FILE")
+    print(f"Report:   {folder / 'report.html'}")
 
 
 @command
@@ -121,7 +127,7 @@ def predict(
     from elman.data import read_table, write_csv
     from elman.estimators import load
 
-    load_cells(cells)
+    load_cells(cells, None)
     forecaster = load(run)
     frame = None if file is None else read_table(file)
     ahead = None if future_file is None else read_table(future_file)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import shutil
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -12,8 +14,9 @@ from typing import Any
 
 from rich.console import Console
 
+from elman.cells import Cell
 from elman.data import read_table
-from elman.errors import DataError, OptionError
+from elman.errors import DataError, ElmanError, OptionError
 from elman.estimators import Forecaster
 from elman.evidence.study import study
 from elman.training.progress import progress_for
@@ -58,10 +61,12 @@ def run_demo(out: Path | None) -> None:
     print(f"\nThe run folder {folder}:")
     for path in sorted(folder.iterdir()):
         print(f"  {path.name + ('/' if path.is_dir() else ''):22}{_CONTENTS.get(path.name, '')}")
+    command = "elman" if shutil.which("elman") else os.path.relpath(sys.argv[0])
     print(
         "\nTry next:\n"
-        f"  elman predict {folder} --level 50 --level 90\n"
-        f"  elman forecast {shipped} --time date --target cds --series segment --horizon 28 --cell gru\n"
+        f"  {command} predict {folder} --level 50 --level 90\n"
+        f"  {command} forecast {os.path.relpath(shipped)} --time date --target cds --series segment "
+        "--horizon 28 --cell gru\n"
         f"  python -m webbrowser -t {(folder / 'report.html').resolve().as_uri()}"
     )
 
@@ -85,21 +90,31 @@ def free_folder(wanted: Path) -> Path:
     return next(folder for folder in names if not folder.exists())
 
 
-def load_cells(path: Path | None) -> None:
-    """Runs a user's Python file, so that the cells it defines are known by their names."""
+def load_cells(path: Path | None, cell: str | None) -> str:
+    """Runs a user's Python file, so that the cells it defines are known, and names the cell to use: the one asked for,
+    else the file's only one, else the LSTM."""
     if path is None:
-        return
-    if not path.is_file():
-        raise OptionError(f"--cells: expected a Python file that defines your cells, {path} is none. Check the name.")
+        return cell or "lstm"
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise OptionError(f"--cells: expected a Python file (.py), got {path}.")
+    if not path.is_file() or spec is None or spec.loader is None:
+        raise OptionError(f"--cells: expected a Python file (.py) that defines your cells, got {path}.")
     module = importlib.util.module_from_spec(spec)
     sys.modules.setdefault(path.stem, module)
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, ImportError, NameError) as problem:
-        raise OptionError(f"--cells: {path} does not run: {' '.join(str(problem).split())}.") from None
+    except (Exception, SystemExit) as problem:
+        if isinstance(problem, ElmanError):
+            raise
+        reason = " ".join(str(problem).split())
+        raise OptionError(f"--cells: {path} does not run: {type(problem).__name__} {reason}.") from None
+    found = [
+        v for v in vars(module).values() if isinstance(v, type) and v.__module__ == path.stem and issubclass(v, Cell)
+    ]
+    if not found:
+        raise OptionError(f"--cells: {path} defines no cell. Subclass elman.Cell in it.")
+    if cell is None and len(found) > 1:
+        raise OptionError(f"--cells: {path} defines several cells. Choose: --cell {found[0].__name__}.")
+    return cell or found[0].__name__
 
 
 def percentages(level: Sequence[str] | None) -> tuple[float, ...]:

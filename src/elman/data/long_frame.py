@@ -146,8 +146,11 @@ def _check_options(
     where: str,
 ) -> None:
     for role, names in (("past", past), ("future", future), ("static", static)):
-        if isinstance(names, str):
+        if isinstance(names, str) or not isinstance(names, Sequence):
             raise OptionError(f"{where}: {role} must be a list of columns, got {names!r}. Write [{names!r}].")
+    for role, name in (("time", time), ("target", target)):
+        if not isinstance(name, str):
+            raise OptionError(f"{where}: {role} must be the name of a column, got {name!r}.")
     if gaps not in GAPS:
         raise OptionError(f"{where}: unknown gaps {gaps!r}, {suggest(str(gaps), GAPS)}")
     roles: dict[str, str] = {}

@@ -94,8 +94,8 @@ class Estimator(BaseEstimator):
 
     def check_common(self) -> None:
         """Raises what `Recurrent` and `TrainingSettings` would raise for the arguments that all estimators share."""
-        Recurrent(input_size=1, device="meta", **self.stack())
-        self.settings(1 if self.max_steps is None else self.max_steps)
+        seeded(0, lambda: Recurrent(input_size=1, device="meta", **self.stack()))
+        self.settings(1 if self.max_steps is None else self.max_steps, seed_of(self.random_state))
 
     def _train(
         self,
@@ -131,7 +131,10 @@ class Estimator(BaseEstimator):
     def _take(self, run: RunFolder) -> None:
         """What a finished run holds, if it is of this estimator and this data."""
         found = load(run.path)
-        same = self._params() == found._params() and self._hash() == run.manifest().get("data_sha256")
+        cells = {trace(find_cell(e.cell, str(run.path))).fingerprint for e in (self, found)}
+        same = (
+            len(cells) == 1 and self._params() == found._params() and self._hash() == run.manifest().get("data_sha256")
+        )
         if type(found) is not type(self) or not same:
             raise RunError(f"{run.path}: holds a finished run of other options or data. Choose another folder.")
         self.network_, self.history_ = found.network_, found.history_
@@ -139,7 +142,8 @@ class Estimator(BaseEstimator):
     def _params(self) -> dict[str, Any]:
         """The constructor's arguments as JSON gives them back."""
         params = self.get_params(deep=False)
-        return json.loads(json.dumps(params | {"cell": name_of(find_cell(params["cell"], type(self).__name__))}))
+        named = params | {"cell": name_of(find_cell(params["cell"], type(self).__name__))}
+        return json.loads(json.dumps(named, default=_as_json))
 
     def _write(self, run: RunFolder) -> None:
         """Saves weights and configuration into a folder that is ready."""
@@ -152,11 +156,18 @@ class Estimator(BaseEstimator):
 
     @classmethod
     def _load(cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Estimator:
-        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
         try:
-            found = cls(**params)
-        except TypeError as problem:
-            raise RunError(f"{where}: not the arguments of a {cls.__name__}: {problem}. Upgrade elman.") from None
+            return cls._rebuild(config, tensors, where)
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as problem:
+            if isinstance(problem, ElmanError):
+                raise
+            reason = " ".join(str(problem).split())[:200]
+            raise RunError(f"{where}: weights and configuration do not fit together: {reason}. Train again.") from None
+
+    @classmethod
+    def _rebuild(cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Estimator:
+        params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
+        found = cls(**params)
         state = dict(config["state"])
         if trace(find_cell(params["cell"], where)).fingerprint != state["cell"]:
             raise RunError(
@@ -165,12 +176,8 @@ class Estimator(BaseEstimator):
             )
         found.seed_ = state["seed"]
         weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-        try:
-            found._restore(state, tensors)
-            found.network_.load_state_dict(weights)
-        except (KeyError, RuntimeError) as problem:
-            reason = " ".join(str(problem).split())[:200]
-            raise RunError(f"{where}: weights and configuration do not fit together: {reason}. Train again.") from None
+        found._restore(state, tensors)
+        found.network_.load_state_dict(weights)
         found.network_.eval()
         found.history_ = History.read(Path(where))
         return found
@@ -235,9 +242,19 @@ def seed_of(random_state: Any) -> int:
     """A seed from scikit-learn's `random_state`: an int, a RandomState, or None for a fresh one."""
     from sklearn.utils import check_random_state
 
-    if isinstance(random_state, int) and not isinstance(random_state, bool):
-        return random_state
-    return int(check_random_state(random_state).randint(2**31))
+    if hasattr(random_state, "__index__") and not isinstance(random_state, bool):
+        return int(random_state)
+    try:
+        return int(check_random_state(random_state).randint(2**31))
+    except ValueError:
+        raise OptionError(
+            f"random_state must be a whole number, a RandomState or None, got {random_state!r}."
+        ) from None
+
+
+def _as_json(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's; anything else by its name."""
+    return value.tolist() if hasattr(value, "tolist") else type(value).__name__
 
 
 def seeded(seed: int, build: Any) -> Any:

@@ -154,6 +154,8 @@ class Scoreboard:
                 f"{self.network} is not distinguishably better than the {best.model} forecast: prefer the simpler "
                 f"({numbers})."
             )
+        if not p < _ALPHA:
+            return f"the {best.model} forecast wins, perhaps by chance: prefer the simpler ({numbers})."
         return f"the {best.model} forecast wins: don't use this model ({numbers})."
 
     def to_rich(self) -> Table:

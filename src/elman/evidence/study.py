@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from elman.data import Panel, default_season, write_csv
+from elman.errors import DataError
+from elman.estimators.base import whole
 from elman.estimators.forecasting import Forecaster
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.forecasting.plan import Plan
@@ -24,6 +26,8 @@ BACKTEST = "backtest"
 """the folder inside a run that keeps the model trained without the test windows"""
 SERIES = 30
 """series on the scoreboard at most: the Kalman model takes seconds for each window"""
+PICTURES = 6
+"""series drawn in the report"""
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 
 
@@ -53,12 +57,22 @@ def judge(
 
     Raises what `Forecaster.backtest` raises.
     """
+    if not any(
+        np.isfinite(w.truth).any()
+        for w in Backtest.plan(panel, forecaster.horizon, n_windows, step_size, LEVELS).windows
+    ):
+        raise DataError(
+            f"judge: the last {n_windows} windows must hold a value to be judged by, all are missing. "
+            "Cut the empty end off, or judge more windows."
+        )
     test = forecaster.backtest(panel, n_windows, step_size, levels=LEVELS, **training)
     season = _season(forecaster, panel) if season is None else season
     keep = np.unique(np.linspace(0, len(panel) - 1, min(max_series, len(panel))).round().astype(int))
     rows = np.concatenate([keep + k * len(panel) for k in range(len(test.windows))])
-    # A window of which nothing was observed can neither be forecast from nor judged.
-    rows = np.array([r for r in rows if np.isfinite(test.truth[r]).any() and np.isfinite(test.histories[r]).any()])
+    # A window of which too little was observed can neither be forecast from nor judged.
+    rows = rows[np.isfinite(test.truth[rows]).any(1) & np.isfinite(test.forecasts[rows]).all((1, 2))]
+    if not len(rows):
+        raise DataError("judge: no series has both a recent history and a value in its test windows. Give more data.")
     name = type(test.model.network_.recurrent.cell).__name__
     mine = Forecast(test.forecasts[rows], test.seconds["fit"], test.seconds["predict"])
     step = forecaster.horizon if step_size is None else step_size
@@ -75,6 +89,8 @@ def judge(
     notes = []
     if len(keep) < len(panel):
         notes.append(f"Scored on {len(keep)} of {len(panel)} series, evenly spread; the net learned from all.")
+    if len(panel) > PICTURES:
+        notes.append(f"Pictures show the first {PICTURES} of {len(panel)} series.")
     return Judged(test, board, tuple(notes))
 
 
@@ -100,6 +116,7 @@ def study(
     """
     folder = Path(folder)
     run = RunFolder(folder)
+    whole("study", "windows", n_windows)
     Plan.make(forecaster, panel, n_windows)  # a user's mistake is told before anything is trained
     if not (resume and run.finished):
         run.create(resume=resume)
@@ -129,7 +146,7 @@ def make_report(title: str, forecaster: Forecaster, judged: Judged) -> Report:
     )
 
 
-def plots_of(test: Backtest, series: int = 6) -> list[ForecastPlot]:
+def plots_of(test: Backtest, series: int = PICTURES) -> list[ForecastPlot]:
     """The last window of the first few series, ready to be drawn."""
     window, q = test.windows[-1], test.quantiles[-1]
     return [

@@ -20,6 +20,7 @@ ARITY: dict[str, int] = {
     **dict.fromkeys(("exp", "expm1", "log", "log1p", "sin", "cos", "erf", "tanh", "sigmoid", "relu"), 1),
     "where": 3,
 }
+TRUTHS = {"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"}
 COMMUTATIVE = {"add", "mul", "maximum", "minimum", "eq", "ne", "and", "or"}
 _FOLD = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg}
 
@@ -84,6 +85,10 @@ class Builder:
     def const(self, value: float) -> int:
         """A number."""
         return self._place(Node("const", (float(value),)))
+
+    def is_truth(self, number: int) -> bool:
+        """Whether a value is true or false, not a number."""
+        return self._nodes[number].op in TRUTHS
 
     def op(self, op: str, *args: int) -> int:
         """An operation of `ARITY` on earlier values, simplified."""

@@ -21,7 +21,20 @@ class Ref(int):
 
 
 def _plain(build: Builder, value: Argument) -> int:
-    return int(value) if isinstance(value, Ref) else build.const(float(value))
+    """A number; true is 1 and false is 0, as everywhere in torch."""
+    if not isinstance(value, Ref):
+        return build.const(float(value))
+    return build.op("where", value, build.const(1.0), build.const(0.0)) if build.is_truth(value) else value
+
+
+def _truth(build: Builder, value: Argument) -> int:
+    """A truth; every number but 0 is true."""
+    number = _plain(build, value) if not isinstance(value, Ref) else value
+    return number if build.is_truth(number) else build.op("ne", number, build.const(0.0))
+
+
+def _logic(op: str) -> Callable[..., int]:
+    return lambda build, *args: build.op(op, *(_truth(build, a) for a in args))
 
 
 def _scaled(op: str) -> Callable[..., int]:
@@ -53,7 +66,7 @@ def _clamp(build: Builder, x: Argument, min: Argument = None, max: Argument = No
 
 
 def _masked_fill(build: Builder, x: Argument, mask: Argument, value: Argument) -> int:
-    return build.op("where", int(mask), _plain(build, value), _plain(build, x))
+    return build.op("where", _truth(build, mask), _plain(build, value), _plain(build, x))
 
 
 def _log_base(base: float) -> Callable[..., int]:
@@ -81,14 +94,15 @@ SPELLINGS: dict[str, Callable[..., int]] = {
     "clamp_min": lambda build, x, low: _clamp(build, x, min=low),
     "clamp_max": lambda build, x, high: _clamp(build, x, max=high),
     "masked_fill": _masked_fill,
+    "where": lambda build, mask, a, b: build.op("where", _truth(build, mask), _plain(build, a), _plain(build, b)),
     "log2": _log_base(0.6931471805599453),
     "log10": _log_base(2.302585092994046),
-    "bitwise_and": lambda build, a, b: build.op("and", a, b),
-    "bitwise_or": lambda build, a, b: build.op("or", a, b),
-    "bitwise_not": lambda build, a: build.op("not", a),
-    "logical_and": lambda build, a, b: build.op("and", a, b),
-    "logical_or": lambda build, a, b: build.op("or", a, b),
-    "logical_not": lambda build, a: build.op("not", a),
+    "bitwise_and": _logic("and"),
+    "bitwise_or": _logic("or"),
+    "bitwise_not": _logic("not"),
+    "logical_and": _logic("and"),
+    "logical_or": _logic("or"),
+    "logical_not": _logic("not"),
     "scalar_tensor": lambda build, value, **_: build.const(value),
     "full_like": lambda build, x, value, **_: build.const(value),
     "fill": lambda build, x, value: build.const(value),

@@ -112,9 +112,12 @@ class Recurrent(nn.Module):
 
         Raises `ShapeError` where an axis does not fit.
         """
+        if not isinstance(x, Tensor):
+            raise ShapeError(f"{self._where}: x must be a tensor, got {type(x).__name__}. Write torch.as_tensor(x).")
         check_shape(self._where, "x", x, self._axes(), "Add a time axis: x[:, None]." if x.ndim == 2 else "")
-        if not x.is_floating_point():
-            raise ShapeError(f"{self._where}: x must be floating point, got {x.dtype}. Convert it: x.float().")
+        dtype = self.layers[0].W.dtype
+        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ShapeError(f"{self._where}: x must be floating point, {dtype}, got {x.dtype}. Write x.to({dtype}).")
         x = x.transpose(0, 1) if self.batch_first else x
         valid, x = self._mask_padding(x, lengths)
         state = self.initial_state(x.shape[1]) if state is None else self._check_state(state, x.shape[1])
@@ -136,16 +139,14 @@ class Recurrent(nn.Module):
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step: x (B, F) to the output (B, H) and the new state. Raises `OptionError` when bidirectional."""
-        if self.bidirectional:
-            raise OptionError(
-                f"{self._where}: a bidirectional net needs the whole sequence, it cannot step. Call it on x."
-            )
+        self._check_causal()
         check_shape(self._where, "x", x, {"B": None, "F": self.input_size}, "Give one time step.")
         y, new = self(x.unsqueeze(1 if self.batch_first else 0), state)
         return y.squeeze(1 if self.batch_first else 0), new
 
     def stream(self) -> Any:
-        """A `Stream` over one sequence: NumPy in, NumPy out, one step at a time."""
+        """A `Stream` over one sequence: NumPy in, NumPy out, one step at a time. Raises `OptionError` as `step`."""
+        self._check_causal()
         from elman.recurrent.stream import Stream
 
         return Stream(self)
@@ -203,6 +204,12 @@ class Recurrent(nn.Module):
                 name, value
             ):
                 yield f"{name}={value!r}"
+
+    def _check_causal(self) -> None:
+        if self.bidirectional:
+            raise OptionError(
+                f"{self._where}: a bidirectional net needs the whole sequence, it cannot step. Call it on x."
+            )
 
     def _axes(self) -> dict[str, int | None]:
         return (

@@ -59,9 +59,12 @@ def make_fabric(settings: TrainingSettings) -> Fabric:
     """Devices and precision; under `torchrun` its numbers of processes and machines count."""
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", settings.devices))
     nodes = int(os.environ.get("WORLD_SIZE", devices)) // devices
-    fabric = Fabric(
-        accelerator=settings.accelerator, devices=devices, num_nodes=max(1, nodes), precision=settings.precision
-    )
+    options: dict[str, Any] = {"devices": devices, "num_nodes": max(1, nodes), "precision": settings.precision}
+    try:
+        fabric = Fabric(accelerator=settings.accelerator, **options)
+    except RuntimeError as problem:
+        reason = " ".join(str(problem).split()).rstrip(".")
+        raise OptionError(f"TrainingSettings: accelerator {settings.accelerator!r} cannot be used: {reason}.") from None
     fabric.launch()
     return fabric
 

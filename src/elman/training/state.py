@@ -14,6 +14,8 @@ WINDOW = 32
 """losses whose median is the level of the moment"""
 EXPLOSION = 1e4
 """how many times above the highest level yet a loss counts as exploded"""
+NOTHING = 1e-6
+"""a level below which a loss counts as if it were this"""
 STRIKES = 3
 """exploded losses in succession that end the run; one alone may be an outlier in the data"""
 
@@ -38,7 +40,8 @@ class LossGuard:
     def exploded(self, loss: float) -> bool:
         """Takes in the loss of a step; True when the run should stop."""
         size = abs(loss)
-        if self.reference and size > EXPLOSION * self.reference:
+        # A first guess may be all but exact; leaving it by a millionth is no explosion.
+        if self.reference and size > EXPLOSION * max(self.reference, NOTHING):
             self.strikes += 1
             return self.strikes >= STRIKES
         self.strikes = 0

@@ -113,6 +113,8 @@ def intervals(level: Any) -> dict[str, float]:
     for percent in level if isinstance(level, Sequence) else [level]:
         if isinstance(percent, bool) or not isinstance(percent, int | float) or not 0 < percent < 100:
             raise OptionError(f"Forecaster.predict: level must be percentages between 0 and 100, got {percent!r}.")
+        if percent < 1:
+            raise OptionError(f"Forecaster.predict: level is in percent, got {percent:g}. Write {100 * percent:g}?")
         tail = round((100 - percent) / 200, 12)
         columns |= {f"lo-{percent:g}": tail, f"hi-{percent:g}": round(1 - tail, 12)}
     return columns

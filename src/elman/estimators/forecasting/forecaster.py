@@ -155,15 +155,26 @@ class Forecaster(Estimator):
                 f"Forecaster.predict: future covariates ({names}) must be known for {horizon} steps after the history, "
                 "got none. Pass a table with them as `future` (command: --future-file)."
             )
+        if future is not None and not panel.future:
+            raise OptionError("Forecaster.predict: no future covariates were trained with, got a table. Leave it out.")
         if future is not None:
             panel = future_from_frame(panel, future, horizon)
         columns = intervals(level)
         q = self.quantiles(panel, horizon, list(columns.values()))
+        if (blind := np.isnan(q).any((1, 2))).any():
+            first, context = panel.ids[int(np.argmax(blind))], self.plan_.shape.context
+            raise DataError(
+                f"Forecaster.predict: every series must have 2 values in its last {context} steps, not so {first!r}. "
+                "Bring its history up to date, leave it out, or train with a longer context."
+            )
         named = {name: q[..., k] for k, name in enumerate(columns)}
         return panel.forecast_frame(named, backend or backend_of(frame))
 
     def quantiles(self, panel: Panel, horizon: int | None = None, levels: Sequence[float] = LEVELS) -> Array:
-        """Forecast quantiles (N, H, Q) after the end of each series of a panel, in the data's units."""
+        """Forecast quantiles (N, H, Q) after the end of each series of a panel, in the data's units.
+
+        NaN for a series with fewer than two values in its last C steps: nothing tells its level and spread.
+        """
         self._check_fitted()
         horizon = self.horizon if horizon is None else horizon
         if horizon > self.horizon and self.strategy == "direct":
@@ -178,6 +189,9 @@ class Forecaster(Estimator):
             q = direct(self.network_, windows, cutoff, horizon, wanted)
         else:
             q = sampled(self.network_, windows, cutoff, horizon, wanted, self.paths, self.seed_)
+        context = self.plan_.shape.context
+        blind = [np.isfinite(y[-context:]).sum() < 2 for y in panel.y]
+        q[blind] = np.nan
         return self.plan_.from_scale(q)
 
     def cross_validation(

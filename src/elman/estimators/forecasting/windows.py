@@ -133,14 +133,19 @@ class Windows:
         wide = [ahead / self.shape.horizon, ahead > 0, np.log(scale.relative) + 0 * t, size + 0 * t]
         columns = np.stack([*features, *wide], -1)
         tail = [np.stack(candidates, -1), *(np.broadcast_to(s[..., None], (*t.shape, 1)) for s in self._units(scale))]
-        numbers, codes = (self._exogenous(group, rows, t, latest) for group in (self.numbers, self.codes))
+        numbers, codes = (
+            self._exogenous(group, rows, t, np.minimum(latest, cutoff[:, None] - 1))
+            for group in (self.numbers, self.codes)
+        )
         return np.concatenate([columns, numbers, *tail, codes], -1).astype(np.float32)
 
     def target(self, rows: Array, cutoff: Array, scale: Scale) -> tuple[Array, Array]:
         """What is to be forecast, (n, C + H) standardised, 0 where missing, and its weight, 0 except in the horizon."""
         t = cutoff[:, None] - self.shape.context + np.arange(self.shape.context + self.shape.horizon)
         y = scale.z(self._at(self.track.z, rows, t, np.nan), np.nan)
-        counts = ~np.isnan(y) & (t >= cutoff[:, None])
+        k = t[:, : self.shape.context]
+        told = (~np.isnan(self._at(self.track.z, rows, k, np.nan))).sum(1, keepdims=True) >= 2
+        counts = ~np.isnan(y) & (t >= cutoff[:, None]) & told  # of an empty context nothing can be learned
         return np.nan_to_num(y).astype(np.float32), counts.astype(np.float32)
 
     def batch(self, rows: Array, cutoff: Array) -> Batch:
@@ -166,7 +171,7 @@ class Windows:
 
     @staticmethod
     def _exogenous(group: tuple[Array, Array], rows: Array, t: Array, latest: Array) -> Array:
-        """Known ahead at t itself, past at the last step that was seen; (n, S, ·)."""
+        """Known ahead at t itself, past at the last step before the cutoff, even where the target is fed back."""
         known, past = group
         ahead = known[rows[:, None], np.clip(t, 0, known.shape[1] - 1)]
         behind = past[rows[:, None], np.clip(latest, 0, past.shape[1] - 1)]
