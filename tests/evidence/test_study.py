@@ -55,7 +55,7 @@ def test_a_large_panel_is_scored_on_some_series_and_says_so():
     series = [10 + np.sin(np.arange(60) + k) for k in range(12)]
     judged = judge(Forecaster(horizon=3, hidden_size=4, max_steps=2), panel_of(series), n_windows=1, max_series=4)
     assert judged.scoreboard.windows == 4
-    assert judged.notes == ("Scored on 4 of 12 series, evenly spread; the net learned from all.",)
+    assert judged.notes[0] == "Scored on 4 of 12 series, evenly spread; the net learned from all."
 
 
 JOB = """

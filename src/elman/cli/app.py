@@ -74,16 +74,12 @@ def forecast(
     seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
 ) -> None:
     """Train on FILE, backtest, judge against baselines, write a run folder with forecast and report."""
-    from elman.cli.jobs import free_folder, load_cells, run_forecast
+    from elman.cli.jobs import check_together, free_folder, load_cells, run_forecast
     from elman.data import read_table
-    from elman.errors import OptionError
     from elman.estimators import Forecaster
 
     cell = load_cells(cells, cell)
-    if resume and (out is None or not out.exists()):
-        raise OptionError("elman forecast: --resume needs the run to go on with. Name one that exists: --out RUN.")
-    if future_file is not None and not future:
-        raise OptionError("elman forecast: --future-file needs the columns to read from it. Name them: --future COL.")
+    check_together(out, resume, future, future_file)
     forecaster = Forecaster(
         horizon=horizon,
         cell=cell,

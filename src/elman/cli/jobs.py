@@ -90,6 +90,14 @@ def free_folder(wanted: Path) -> Path:
     return next(folder for folder in names if not folder.exists())
 
 
+def check_together(out: Path | None, resume: bool, future: Sequence[str] | None, future_file: Path | None) -> None:
+    """Raises `OptionError` for options that mean nothing without another one."""
+    if resume and (out is None or not out.exists()):
+        raise OptionError("elman forecast: --resume needs the run to go on with. Name one that exists: --out RUN.")
+    if future_file is not None and not future:
+        raise OptionError("elman forecast: --future-file needs the columns to read from it. Name them: --future COL.")
+
+
 def load_cells(path: Path | None, cell: str | None) -> str:
     """Runs a user's Python file, so that the cells it defines are known, and names the cell to use: the one asked for,
     else the file's only one, else the LSTM."""
