@@ -189,6 +189,16 @@ def test_scale_does_not_matter():
     np.testing.assert_allclose(big_found, 1e6 * small_found, rtol=1e-3)
 
 
+def test_a_high_level_with_little_variation_is_forecast_as_well():
+    rng = np.random.default_rng(5)
+    y = 10 * np.sin(2 * np.pi * np.arange(150) / 7) + rng.normal(size=150)
+    settings = {"horizon": 7, "hidden_size": 8, "max_steps": 30}
+    for level in (20.0, 1e6, 1e9):
+        found = Forecaster(**settings).fit(frame_of({"a": y[:-7] + level})).predict()
+        assert np.abs(found["median"] - level - y[-7:]).mean() < 4, level
+        assert (found["hi-95"] - found["lo-95"]).max() < 40, level
+
+
 def test_pandas_and_polars_give_the_same_and_come_back_as_they_were():
     frame = frame_of({"a": sine(100, 7.0), "b": sine(90, 7.0)})
     model = Forecaster(horizon=7, hidden_size=8, max_steps=3)

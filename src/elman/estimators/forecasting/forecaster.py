@@ -243,7 +243,7 @@ class Forecaster(Estimator):
         track = Track(side_by_side(self.plan_.to_scale(panel), horizon), self.plan_.shape.seasons)
         numbers = self.exogenous_.numbers(panel, horizon, "Forecaster")
         codes = self.exogenous_.codes(panel, horizon, "Forecaster")
-        return Windows(track, numbers, codes, self.plan_.shape, self.plan_.log, self.level_)
+        return Windows(track, numbers, codes, self.plan_.shape, self.plan_.log, self.level_, self.plan_.least)
 
     def _network(self, windows: Windows) -> ForecastNetwork:
         exogenous = sum(part.shape[-1] for part in windows.numbers)

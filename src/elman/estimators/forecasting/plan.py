@@ -25,6 +25,7 @@ class Plan:
 
     log      forecasts are of the logarithm
     floor    forecasts are never below it: 0 where no value was ever negative; None: no floor
+    least    the least spread of a window, as a share of its level
     steps    of training
     held     last steps of each series that only early stopping sees
     """
@@ -32,6 +33,7 @@ class Plan:
     shape: Shape
     log: bool
     floor: float | None
+    least: float
     steps: int
     held: int
 
@@ -50,11 +52,13 @@ class Plan:
                 f"{WHERE}: the target {panel.target!r} must vary, every value is {low:g}. Its forecast is {low:g}; "
                 "no model is needed."
             )
+        variation = float(np.median([np.nanstd(y) / (np.nanmean(np.abs(y)) or 1.0) for y in panel.y if np.nanstd(y)]))
         lengths = panel.lengths - held - n_windows * options.horizon
         return cls(
             _shape(options, panel),
-            _use_log(options, panel, low),
+            _use_log(options, panel, low, variation),
             0.0 if low >= 0 else None,
+            min(0.01, variation),
             options.max_steps or enough_steps(lengths, options.horizon),
             held,
         )
@@ -128,7 +132,8 @@ def _check_lengths(panel: Panel, horizon: int, held: int, n_windows: int) -> Non
         )
 
 
-def _use_log(options: Any, panel: Panel, low: float) -> bool:
+def _use_log(options: Any, panel: Panel, low: float, variation: float) -> bool:
+    """Where values vary by less than a hundredth, the logarithm is a straight line and would only cost digits."""
     if options.transform == "log" and low <= 0:
         raise DataError(f"{WHERE}: transform='log' needs positive values, got {low:g}. Use transform='none'.")
     if options.output == "negative-binomial":
@@ -139,4 +144,4 @@ def _use_log(options: Any, panel: Panel, low: float) -> bool:
                 "Use output='student-t' or 'quantile'."
             )
         return False
-    return options.transform == "log" or (options.transform == "auto" and low > 0)
+    return options.transform == "log" or (options.transform == "auto" and low > 0 and variation > 0.01)

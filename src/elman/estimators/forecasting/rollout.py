@@ -72,7 +72,7 @@ def _draw(
 def _repeated(windows: Windows, rows: Array, paths: int) -> Windows:
     index = np.repeat(rows, paths)
     numbers, codes = ((known[index], past[index]) for known, past in (windows.numbers, windows.codes))
-    return Windows(windows.track.take(index), numbers, codes, windows.shape, windows.log, windows.level)
+    return Windows(windows.track.take(index), numbers, codes, windows.shape, windows.log, windows.level, windows.least)
 
 
 def _on(network: ForecastNetwork, x: Array) -> Tensor:

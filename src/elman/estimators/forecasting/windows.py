@@ -69,7 +69,8 @@ class Windows:
     """All windows of a set of series.
 
     known (N, L', ·), past (N, L, ·) are numbers, known_codes and past_codes categories, as `Exogenous` gives them.
-    `level` (mean, spread) standardises the size of a series among all series.
+    `level` (mean, spread) standardises the size of a series among all series; `least` is the least spread of a window,
+    as a share of its level.
     """
 
     def __init__(
@@ -80,15 +81,10 @@ class Windows:
         shape: Shape,
         log: bool,
         level: tuple[float, float] = (0.0, 1.0),
+        least: float = 0.01,
     ) -> None:
-        self.track, self.numbers, self.codes, self.shape, self.log, self.level = (
-            track,
-            numbers,
-            codes,
-            shape,
-            log,
-            level,
-        )
+        self.track, self.numbers, self.codes, self.shape = track, numbers, codes, shape
+        self.log, self.level, self.least = log, level, least
 
     def scale(self, rows: Array, cutoff: Array) -> Scale:
         """Mean and spread of what is observed in each window's context."""
@@ -102,7 +98,7 @@ class Windows:
         # A logarithm is already relative. An all-zero context has no level; 1 keeps its window harmless.
         level = np.ones_like(size) if self.log else np.where(size > 0, size, 1.0)
         deviation = np.sqrt((np.where(seen, x - center, 0.0) ** 2).sum(1, keepdims=True) / n)
-        spread = deviation + 0.01 * level
+        spread = deviation + self.least * level
         return Scale(center, spread, spread / level, (center if self.log else np.log(level)))
 
     def read(self, rows: Array, cutoff: Array, scale: Scale, steps: Array, seen: Array) -> Array:
