@@ -52,7 +52,8 @@ class Plan:
                 f"{WHERE}: the target {panel.target!r} must vary, every value is {low:g}. Its forecast is {low:g}; "
                 "no model is needed."
             )
-        variation = float(np.median([np.nanstd(y) / (np.nanmean(np.abs(y)) or 1.0) for y in panel.y if np.nanstd(y)]))
+        varying = [np.nanstd(y) / (np.nanmean(np.abs(y)) or 1.0) for y in panel.y if np.nanstd(y)]
+        variation = float(np.median(varying or [1.0]))
         lengths = panel.lengths - held - n_windows * options.horizon
         return cls(
             _shape(options, panel),
