@@ -124,7 +124,8 @@ def _run(
     for t in reversed(times) if how.reverse else times:
         new = _step(traced, weights, pre[t], state, how.mask)
         new = [
-            _zoneout(how.zoneout.get(name), start + t, old, value) for name, old, value in _triples(traced, state, new)
+            _zoneout(how.zoneout.get(name), start + t, old, value)
+            for name, old, value in zip(traced.cell.states, state, new, strict=True)
         ]
         if how.lengths is not None:
             valid = (how.lengths > start + t).unsqueeze(-1)
@@ -161,10 +162,6 @@ def _step(
 
 def _by_gate(kind: str, gates: tuple[str, ...], values: Tensor) -> dict[str, Tensor]:
     return {f"{kind}.{g}": v for g, v in zip(gates, values.chunk(len(gates), -1), strict=True)}
-
-
-def _triples(traced: Traced, old: Sequence[Tensor], new: Sequence[Tensor]) -> Any:
-    return zip(traced.cell.states, old, new, strict=True)
 
 
 def _as_tensor(value: Any, like: Tensor) -> Tensor:

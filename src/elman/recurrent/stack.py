@@ -163,7 +163,7 @@ class Recurrent(nn.Module):
 
     def explain_backend(self) -> str:
         """Which backend runs this net, and why each other was refused."""
-        layer = self._by_layer_list()[0][0]
+        layer = self._by_layer()[0][0]
         x = layer.W.new_zeros(1, 1, self.input_size)
         return explain(self.backend, self.traced, layer.weights(), x, self._pass(x, None, reverse=False))
 
@@ -218,10 +218,7 @@ class Recurrent(nn.Module):
             else {"T": None, "B": None, "F": self.input_size}
         )
 
-    def _by_layer(self) -> Iterator[list[Layer]]:
-        yield from self._by_layer_list()
-
-    def _by_layer_list(self) -> list[list[Layer]]:
+    def _by_layer(self) -> list[list[Layer]]:
         flat: list[Any] = list(self.layers)
         return [flat[at : at + self.directions] for at in range(0, len(flat), self.directions)]
 
