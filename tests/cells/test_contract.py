@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
@@ -69,11 +71,54 @@ def test_a_step_must_return_its_states(step, got):
         ({"gates": ("a b",)}, "is not a name"),
         ({"gates": ("a",), "states": ()}, "at least one name"),
         ({"gates": ("a",), "initial": {"q": 1.0}}, "'q' is no state of it"),
+        ({"gates": ("a",), "params": {"items": 1.0}}, r"Given\.params: 'items' is taken .* as items_\."),
+        ({"gates": ("a",), "states": ("keys",)}, r"Given\.states: 'keys' is taken .* as keys_\."),
+        ({"gates": ("a",), "params": {"lambda": 1.0}}, "'lambda' is not a name"),
     ],
 )
 def test_a_wrong_declaration_is_refused(attributes, message):
     with pytest.raises(CellError, match=message):
         define("x.a", **attributes)
+
+
+def test_names_that_are_taken_elsewhere_may_be_gates():
+    assert elman.Recurrent(define("x.items + r.items", gates=("items",)), 2, 3).layers[0].R is not None
+
+
+@pytest.mark.parametrize(
+    "attributes, message",
+    [
+        ({"states": ("h", "c")}, "expected the 2 state"),
+        ({"states": ("q",)}, "'h' is not declared here"),
+        ({"params": {"other": 1.0}}, "'slope' is not declared here"),
+        ({"params": {"slope": 1.0, "update": 0.0}}, "'update' is taken"),
+        ({"initial": {"q": 1.0}}, "'q' is no state of it"),
+        ({"gates": ("b",)}, "'a' is not declared here"),
+    ],
+)
+def test_a_subclass_that_declares_anew_is_checked_anew(attributes, message):
+    parent = define("x.a + p.slope * s.h", gates=("a",), params={"slope": 1.0})
+    type("Same", (parent,), {"params": {"slope": 2.0}, "initial": {"h": 1.0}})
+    with pytest.raises(CellError, match=message) as caught:
+        type("Child", (parent,), attributes)
+    assert str(caught.value).startswith("Child") and "\n" not in str(caught.value)
+
+
+def test_a_cell_that_needs_arguments_is_refused_in_one_line():
+    def init(self, slope):
+        self.slope = slope
+
+    parent = define("x.a", gates=("a",))
+    with pytest.raises(CellError, match=r"Child: its __init__ must do without arguments, got: .*'slope'.*default\.$"):
+        type("Child", (parent,), {"__init__": init})
+
+    @dataclass
+    class Late(parent):  # its __init__ comes after the class was checked
+        slope: float
+
+    with pytest.raises(CellError, match="Late: its __init__ must do without arguments"):
+        elman.Recurrent(Late, 1, 1)
+    assert elman.Recurrent(Late(2.0), 1, 1).cell.slope == 2.0
 
 
 def test_a_cell_without_a_step_says_so():

@@ -4,22 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from elman.cells.base import Cell
+from elman.cells.base import Cell, build
 from elman.cells.elman import Elman, ElmanRelu
+from elman.cells.gates import RefinedLSTM, SteepGRU, SteepLSTM
 from elman.cells.gru import GRU
+from elman.cells.independent import IndRNN
+from elman.cells.jordan import Jordan
 from elman.cells.leaky import Leaky
+from elman.cells.linear import LRU
 from elman.cells.lstm import LSTM
+from elman.cells.lstm_variants import CoupledLSTM, PeepholeLSTM
+from elman.cells.minimal import MGU, MinGRU, MinLSTM
+from elman.cells.slstm import SLSTM
 from elman.errors import CellError, UnknownNameError, suggest
 
 CATALOGUE: dict[str, type[Cell]] = {
     "elman": Elman,
     "elman_relu": ElmanRelu,
+    "jordan": Jordan,
     "lstm": LSTM,
+    "peephole_lstm": PeepholeLSTM,
+    "coupled_lstm": CoupledLSTM,
+    "steep_lstm": SteepLSTM,
+    "refined_lstm": RefinedLSTM,
+    "slstm": SLSTM,
     "gru": GRU,
+    "steep_gru": SteepGRU,
+    "mgu": MGU,
+    "mingru": MinGRU,
+    "minlstm": MinLSTM,
+    "indrnn": IndRNN,
+    "lru": LRU,
     "leaky": Leaky,
 }
 
-__all__ = ["CATALOGUE", "GRU", "LSTM", "Cell", "Elman", "ElmanRelu", "Leaky", "find_cell", "name_of"]
+__all__ = [
+    "CATALOGUE",
+    "GRU",
+    "LRU",
+    "LSTM",
+    "MGU",
+    "SLSTM",
+    "Cell",
+    "CoupledLSTM",
+    "Elman",
+    "ElmanRelu",
+    "IndRNN",
+    "Jordan",
+    "Leaky",
+    "MinGRU",
+    "MinLSTM",
+    "PeepholeLSTM",
+    "RefinedLSTM",
+    "SteepGRU",
+    "SteepLSTM",
+    "find_cell",
+    "name_of",
+]
 
 
 def find_cell(cell: str | type[Cell] | Cell, where: str = "cell") -> Cell:
@@ -33,7 +74,7 @@ def find_cell(cell: str | type[Cell] | Cell, where: str = "cell") -> Cell:
     if isinstance(cell, Cell):
         return cell
     if isinstance(cell, type) and issubclass(cell, Cell):
-        return cell()
+        return build(cell)
     if not isinstance(cell, str):
         raise CellError(f"{where}: expected a cell's name, a Cell class or a Cell, got {type(cell).__name__}.")
     own = {found.__name__: found for found in _descendants(Cell)}
@@ -41,7 +82,7 @@ def find_cell(cell: str | type[Cell] | Cell, where: str = "cell") -> Cell:
     if found is None:
         shipped = {c.__name__ for c in CATALOGUE.values()}
         raise UnknownNameError(f"{where}: unknown cell {cell!r}, {suggest(cell, {*CATALOGUE, *(set(own) - shipped)})}")
-    return found()
+    return build(found)
 
 
 def name_of(cell: Cell) -> str:

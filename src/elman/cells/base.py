@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import keyword
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from elman.cells.check import check_step
 from elman.errors import CellError, suggest
+
+# What makes a cell: a class that declares any of these is checked when it is defined.
+DECLARED = frozenset({"step", "gates", "states", "params", "initial", "__init__"})
+# Parameters and learned first states live in a ParameterDict, whose own attributes their names must not hide.
+TAKEN = frozenset(dir(nn.ParameterDict()))
 
 
 class Fields(SimpleNamespace):
@@ -61,9 +67,9 @@ class Cell:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "step" in vars(cls) or "gates" in vars(cls):
+        if DECLARED & set(vars(cls)):
             _check_declaration(cls)
-            check_step(cls(), Fields)
+            check_step(build(cls), Fields)
 
     def step(self, x: Any, r: Any, s: Any, p: Any) -> Any:
         """The new state from pre-activations `x`, `r` (by gate), the previous state `s` and parameters `p`.
@@ -80,23 +86,45 @@ class Cell:
         """
 
 
+def build(cell: type[Cell]) -> Cell:
+    """The cell of that class; raises `CellError` if its `__init__` does not do without arguments.
+
+    >>> class Sharp(Cell):
+    ...     gates = ("a",)
+    ...     def __init__(self, slope=2.0):
+    ...         self.slope = slope
+    ...     def step(self, x, r, s, p):
+    ...         return self.slope * x.a
+    >>> build(Sharp).slope
+    2.0
+    """
+    try:
+        return cell()
+    except TypeError as problem:
+        raise CellError(
+            f"{cell.__name__}: its __init__ must do without arguments, got: {problem}. Give each one a default."
+        ) from problem
+
+
 def _check_declaration(cls: type[Cell]) -> None:
     for kind in ("gates", "states"):
         names = getattr(cls, kind)
         if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(n, str) for n in names):
             raise CellError(f'{cls.__name__}.{kind}: expected a tuple of names, got {names!r}. Write {kind} = ("h",).')
         setattr(cls, kind, tuple(names))
-        _check_names(f"{cls.__name__}.{kind}", getattr(cls, kind))
-    _check_names(f"{cls.__name__}.params", tuple(cls.params))
+        _check_names(f"{cls.__name__}.{kind}", getattr(cls, kind), frozenset() if kind == "gates" else TAKEN)
+    _check_names(f"{cls.__name__}.params", tuple(cls.params), TAKEN)
     if unknown := set(cls.initial) - set(cls.states):
         raise CellError(f"{cls.__name__}.initial: {unknown.pop()!r} is no state of it; states are {cls.states}.")
 
 
-def _check_names(where: str, names: tuple[str, ...]) -> None:
+def _check_names(where: str, names: tuple[str, ...], taken: frozenset[str]) -> None:
     if not names and not where.endswith("params"):
         raise CellError(f"{where}: expected at least one name, got none.")
     for name in names:
-        if not name.isidentifier():
-            raise CellError(f"{where}: {name!r} is not a name; use letters, digits and _.")
+        if not name.isidentifier() or keyword.iskeyword(name):
+            raise CellError(f"{where}: {name!r} is not a name; use letters, digits and _, and no keyword of Python.")
+        if name in taken:
+            raise CellError(f"{where}: {name!r} is taken by torch's ParameterDict; choose another name, as {name}_.")
         if names.count(name) > 1:
             raise CellError(f"{where}: {name!r} stands twice; each name once.")
