@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from elman import nn as nn
     from elman.cells import CATALOGUE, Cell
     from elman.errors import ElmanError
     from elman.estimators import Forecaster, load
@@ -27,7 +28,7 @@ _HOMES = {
     "load": "elman.estimators",
     "study": "elman.evidence.study",
 }
-_FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "graph", "recurrent", "training")
+_FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "graph", "nn", "recurrent", "training")
 
 __all__ = ["CATALOGUE", "Cell", "ElmanError", "Forecaster", "Recurrent", "__version__", "judge", "load", "study"]
 

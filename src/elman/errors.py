@@ -43,6 +43,10 @@ class DivergenceError(ElmanError, ArithmeticError):
     """Training met a NaN, an infinity or an explosion; the message names layer, step and remedy."""
 
 
+class CompileError(ElmanError, RuntimeError):
+    """The C compiler did not make a library of the generated code; the message quotes its first error lines."""
+
+
 class MissingExtraError(ElmanError, ImportError):
     """An optional package is not installed; the message gives the `pip install` that brings it."""
 

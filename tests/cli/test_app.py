@@ -166,3 +166,48 @@ def test_bad_input_is_one_line_and_exit_code_2(case, table, tmp_path, monkeypatc
     assert done.stderr.startswith("elman: ")
     assert expected in done.stderr, done.stderr
     assert not done.stdout
+
+
+def test_the_cache_is_shown_and_cleared(tmp_path, monkeypatch):
+    from elman.backends.native import cache
+    from elman.backends.native.compiler import find_compiler, no_compiler_reason
+
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(folder))
+    compiler = find_compiler()
+    if compiler is None:
+        pytest.skip(no_compiler_reason())
+    path = cache.library("int one(void) { return 1; }", compiler, "gru")
+    done = CliRunner().invoke(app, ["cache"])
+    assert done.exit_code == 0, done.exception
+    assert f"Folder:    {folder}\nLibraries: 1, " in done.stdout
+    assert " kB  gru\n" in done.stdout
+    assert f"Compiler:  {compiler.version}, {compiler.command[0]}" in done.stdout
+    done = CliRunner().invoke(app, ["cache", "--clear"])
+    assert done.stdout.startswith(f"Removed from {folder}: 1 library, ") and done.stdout.endswith("B freed.\n")
+    assert not path.exists()
+    assert "Libraries: 0, 0 kB" in CliRunner().invoke(app, ["cache"]).stdout
+
+
+def test_the_cache_says_why_a_compiler_is_not_used_and_how_to_get_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert "$CC (no-such-compiler) was passed over" in CliRunner().invoke(app, ["cache"]).stdout
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["cache"])
+    assert done.exit_code == 0
+    assert "Compiler:  none: no C compiler was found" in done.stdout
+    assert "pip install 'elman[compiler]'" in done.stdout
+
+
+@pytest.mark.parametrize("options", [[], ["--clear"]])
+def test_a_cache_that_others_may_write_is_one_line_and_exit_code_2(options, tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    folder.chmod(0o777)
+    monkeypatch.setenv("ELMAN_CACHE_DIR", str(folder))
+    done = CliRunner().invoke(app, ["cache", *options])
+    assert done.exit_code == 2, done.exception
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith(f"elman: {folder}: expected")
+    assert not done.stdout

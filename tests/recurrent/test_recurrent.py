@@ -53,7 +53,15 @@ def test_an_unknown_backend_gets_a_suggestion():
 
 
 def test_explain_backend_names_the_choice():
-    assert elman.Recurrent("gru", 2, 3).explain_backend().startswith("eager (asked for: auto)")
+    assert elman.Recurrent("gru", 2, 3).explain_backend().startswith("native (asked for: auto)")
+    assert elman.Recurrent("gru", 2, 3, backend="eager").explain_backend().startswith("eager (asked for: eager)")
+    half = elman.Recurrent("gru", 2, 3, dtype=torch.bfloat16).explain_backend()
+    assert half.startswith("eager (asked for: auto)\nnative: refused because it computes in float32 and float64")
+
+
+def test_a_backend_asked_for_by_name_runs_or_raises():
+    with pytest.raises(OptionError, match="backend='native': cannot run GRU because it computes in float32"):
+        elman.Recurrent("gru", 2, 3, dtype=torch.bfloat16, backend="native")(torch.zeros(1, 2, 2).bfloat16())
 
 
 def test_a_bidirectional_net_cannot_step():

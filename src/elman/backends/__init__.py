@@ -1,6 +1,6 @@
 """Backends: an operation → code table and one time loop that knows no cell."""
 
-from elman.backends.base import Backend, Pass, Weights
+from elman.backends.base import Backend, Pass, Stepper, Weights
 from elman.backends.select import BACKENDS, check_backend, explain, select
 
-__all__ = ["BACKENDS", "Backend", "Pass", "Weights", "check_backend", "explain", "select"]
+__all__ = ["BACKENDS", "Backend", "Pass", "Stepper", "Weights", "check_backend", "explain", "select"]

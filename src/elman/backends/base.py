@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -59,4 +59,29 @@ class Backend(Protocol):
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
+        ...
+
+    def stepper(
+        self, traced: Traced, layers: Sequence[Weights], zoneout: Mapping[str, float], *, residual: bool
+    ) -> Stepper | None:
+        """A stack of layers for one sequence, step by step, or None where single calls of `unroll` do as well."""
+        ...
+
+
+class Stepper(Protocol):
+    """One sequence through a stack of layers: write `x` (F,), call `step`, read `y` (H,)."""
+
+    x: Tensor
+    y: Tensor
+
+    @property
+    def state(self) -> tuple[Tensor, ...]:
+        """The state, each part (L, 1, H), a copy."""
+        ...
+
+    @state.setter
+    def state(self, new: Sequence[Tensor]) -> None: ...
+
+    def step(self) -> None:
+        """Goes one step on."""
         ...

@@ -101,6 +101,7 @@ class Eager:
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
         steps = len(x)
+        x = blank(x, how.lengths)
         size = how.segment or max(steps, 1)
         starts = range(0, steps, size)
         outputs: dict[int, Tensor] = {}
@@ -112,6 +113,11 @@ class Eager:
                 outputs[start], state = _run(*args)
         parts = [outputs[start] for start in starts]
         return (torch.cat(parts) if parts else x.new_zeros(0, x.shape[1], state[0].shape[-1])), state
+
+    def stepper(
+        self, traced: Traced, layers: Sequence[Weights], zoneout: Mapping[str, float], *, residual: bool
+    ) -> None:
+        """None: a step is a sequence of length 1."""
 
 
 def _run(
@@ -174,6 +180,14 @@ def _zoneout(keep: Tensor | float | None, t: int, old: Tensor, new: Tensor) -> T
         return new
     share = keep[t] if isinstance(keep, Tensor) else keep
     return share * old + (1 - share) * new
+
+
+def blank(x: Tensor, lengths: Tensor | None) -> Tensor:
+    """x (T, B, F) with 0 past each row's length: a NaN that stands there must not reach a gradient."""
+    if lengths is None:
+        return x
+    past = torch.arange(len(x), device=x.device)[:, None] >= lengths
+    return x.masked_fill(past.unsqueeze(-1), 0.0)
 
 
 def normalise(values: Tensor, gain: Tensor | None) -> Tensor:

@@ -6,11 +6,13 @@ from torch import Tensor
 
 from elman.backends.base import Backend, Pass, Weights
 from elman.backends.eager import Eager
+from elman.backends.native.backend import Native
 from elman.errors import OptionError, UnknownNameError, suggest
 from elman.graph import Traced
 
 # Fastest first; the last one refuses nothing.
-BACKENDS: dict[str, Backend] = {"eager": Eager()}
+FASTEST_FIRST: tuple[Backend, ...] = (Native(), Eager())
+BACKENDS: dict[str, Backend] = {backend.name: backend for backend in FASTEST_FIRST}
 
 
 def check_backend(name: str, where: str) -> None:

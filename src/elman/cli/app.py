@@ -159,6 +159,43 @@ def cells() -> None:
 
 
 @command
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the compiled libraries.")] = False,
+) -> None:
+    """Show the compiled cells that are kept, and the C compiler that makes them."""
+    import time
+
+    from elman.backends.native import cache as kept
+    from elman.backends.native.compiler import find_compiler, no_compiler_reason, passed_over
+
+    entries = kept.entries()
+    if clear:
+        print(f"Removed from {kept.wanted()}: {_libraries(len(entries))}, {_bytes(kept.clear())} freed.")
+        return
+    place, compiler = kept.folder(), find_compiler()
+    home = place == kept.wanted()
+    print(f"Folder:    {place}" + ("" if home else f" (of this process alone: {kept.wanted()} cannot be used)"))
+    print(f"Libraries: {len(entries)}, {_bytes(sum(e.size for e in entries))}")
+    for entry in entries:
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.built))
+        print(f"  {when}  {_bytes(entry.size):>8}  {entry.name}")
+    if compiler is None:
+        print(f"Compiler:  none: {no_compiler_reason()}")
+        return
+    print(f"Compiler:  {compiler}, {' '.join(compiler.command)}")
+    for reason in passed_over():
+        print(f"           {reason}")
+
+
+def _libraries(number: int) -> str:
+    return f"{number} librar{'y' if number == 1 else 'ies'}"
+
+
+def _bytes(size: int) -> str:
+    return f"{size / 1e3:.0f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
+@command
 def version() -> None:
     """Print the version."""
     import elman

@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_flatten
 
 from elman.cells import Cell
@@ -39,6 +40,7 @@ class Traced:
     summed    gates that use x.g and r.g only as x.g + r.g: the graphs read the sum as x.g, and one bias is enough
     apart     gates that read r.g by itself, which gives r.g a bias of its own
     plain     gates that never read r.g: they have no rows in R
+    fingerprint  twelve hex digits that change when the mathematics of the step do
 
     A layer stores its gates in the order `summed + apart + plain`, so that R's rows are the first ones.
     """
@@ -49,6 +51,11 @@ class Traced:
     summed: tuple[str, ...]
     apart: tuple[str, ...]
     plain: tuple[str, ...]
+    fingerprint: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        text = f"{self.gates}{self.cell.states}{dict(self.cell.initial)}{self.forward}{self.backward}"
+        object.__setattr__(self, "fingerprint", hashlib.sha256(text.encode()).hexdigest()[:12])
 
     @property
     def name(self) -> str:
@@ -64,12 +71,6 @@ class Traced:
     def recurrent(self) -> tuple[str, ...]:
         """Gates with rows in R, in storage order."""
         return self.summed + self.apart
-
-    @property
-    def fingerprint(self) -> str:
-        """Twelve hex digits that change when the mathematics of the step do."""
-        text = f"{self.gates}{self.cell.states}{dict(self.cell.initial)}{self.forward}{self.backward}"
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def trace(cell: Cell) -> Traced:
@@ -97,7 +98,9 @@ def trace(cell: Cell) -> Traced:
     known = type(cell)._traces
     options = repr(sorted(vars(cell).items()))
     if options not in known:
-        known[options] = _trace(cell)
+        # Whatever the caller is in the middle of, a fake tensor's mode or device "meta", the step is traced on numbers.
+        with _disable_current_modes(), torch.device("cpu"):
+            known[options] = _trace(cell)
     return replace(known[options], cell=cell)
 
 

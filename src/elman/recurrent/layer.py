@@ -83,14 +83,8 @@ class Layer(nn.Module):
         return Weights(self.W, self.R, self.b, self.b_r, dict(self.p.items()), self.gain_x, self.gain_r)
 
     def first_state(self, rows: int) -> tuple[Tensor, ...]:
-        """The state before the first step, each part (B, H): learned, else the cell's own, else 0."""
-        cell = self.traced.cell
-        return tuple(
-            self.initial[name].expand(rows, -1)
-            if name in self.initial
-            else self.W.new_full((rows, self.hidden_size), cell.initial.get(name, 0.0))
-            for name in cell.states
-        )
+        """The learned state before the first step, each part (B, H)."""
+        return tuple(self.initial[name].expand(rows, -1) for name in self.traced.cell.states)
 
     def forward(
         self, x: Tensor, state: tuple[Tensor, ...], how: Pass, backend: str = "auto"
@@ -106,3 +100,8 @@ def check_shape(where: str, what: str, value: Tensor, expected: Mapping[str, int
     if value.ndim != len(sizes) or any(e not in (None, g) for e, g in zip(sizes, value.shape, strict=True)):
         wanted = ", ".join(name if size is None else str(size) for name, size in expected.items())
         raise ShapeError(f"{where}: {what} must be ({wanted}), got {tuple(value.shape)}. {mend}")
+
+
+def autocasts(kind: str) -> bool:
+    """Whether autocast is on for this kind of device; asked about one that has none, such as "meta", torch raises."""
+    return torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)

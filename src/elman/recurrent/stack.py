@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from elman.backends import Pass, check_backend, explain
+from elman.backends import Pass, Stepper, check_backend, explain, select
 from elman.cells import Cell, find_cell
 from elman.errors import OptionError, ShapeError
 from elman.graph import trace
-from elman.recurrent.layer import Layer, check_shape
+from elman.recurrent.layer import Layer, autocasts, check_shape
 
 State = tuple[Tensor, ...]
 
@@ -112,15 +112,10 @@ class Recurrent(nn.Module):
 
         Raises `ShapeError` where an axis does not fit.
         """
-        if not isinstance(x, Tensor):
-            raise ShapeError(f"{self._where}: x must be a tensor, got {type(x).__name__}. Write torch.as_tensor(x).")
-        check_shape(self._where, "x", x, self._axes(), "Add a time axis: x[:, None]." if x.ndim == 2 else "")
-        dtype = self.layers[0].W.dtype
-        if x.dtype != dtype and not torch.is_autocast_enabled(x.device.type):
-            raise ShapeError(f"{self._where}: x must be floating point, {dtype}, got {x.dtype}. Write x.to({dtype}).")
+        self._check_input(x)
         x = x.transpose(0, 1) if self.batch_first else x
-        valid, x = self._mask_padding(x, lengths)
-        state = self.initial_state(x.shape[1]) if state is None else self._check_state(state, x.shape[1])
+        valid = self._check_lengths(x, lengths)
+        state = self.initial_state(x.shape[1]) if state is None else self.check_state(state, x.shape[1])
         finals: list[State] = []
         for number, layers in enumerate(self._by_layer()):
             below = F.dropout(x, self.dropout, self.training) if number else x
@@ -134,7 +129,7 @@ class Recurrent(nn.Module):
                 finals.append(final)
             y = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             x = x + y if self.residual and number else y
-        last = tuple(torch.stack(parts) for parts in zip(*finals, strict=True))
+        last = tuple(_side_by_side(parts) for parts in zip(*finals, strict=True))
         return (x.transpose(0, 1) if self.batch_first else x), last
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -151,8 +146,20 @@ class Recurrent(nn.Module):
 
         return Stream(self)
 
+    def stepper(self) -> Stepper | None:
+        """The backend's own form of `step` for one sequence, weights taken as they are now, or None."""
+        x = self._weight.new_zeros(1, 1, self.input_size)
+        weights = [layer.weights() for layers in self._by_layer() for layer in layers]
+        backend = select(self.backend, self.traced, weights[0], x, Pass())
+        zoneout = dict.fromkeys(self.cell.states, self.zoneout) if self.zoneout else {}
+        return backend.stepper(self.traced, weights, zoneout, residual=self.residual)
+
     def initial_state(self, rows: int) -> State:
         """The state before the first step, for `rows` sequences; each part (L·D, B, H)."""
+        if not self.learn_initial_state:
+            like, initial = self._weight, self.cell.initial
+            shape = len(self.layers), rows, self.hidden_size
+            return tuple(like.new_full(shape, initial.get(name, 0.0)) for name in self.cell.states)
         parts = [layer.first_state(rows) for layers in self._by_layer() for layer in layers]
         return tuple(torch.stack(values) for values in zip(*parts, strict=True))
 
@@ -163,9 +170,10 @@ class Recurrent(nn.Module):
 
     def explain_backend(self) -> str:
         """Which backend runs this net, and why each other was refused."""
-        layer = self._by_layer()[0][0]
-        x = layer.W.new_zeros(1, 1, self.input_size)
-        return explain(self.backend, self.traced, layer.weights(), x, self._pass(x, None, reverse=False))
+        x = self._weight.new_zeros(1, 1, self.input_size)
+        return explain(
+            self.backend, self.traced, self._by_layer()[0][0].weights(), x, self._pass(x, None, reverse=False)
+        )
 
     @classmethod
     def from_torch(cls, module: nn.RNNBase) -> Recurrent:
@@ -205,6 +213,10 @@ class Recurrent(nn.Module):
             ):
                 yield f"{name}={value!r}"
 
+    @property
+    def _weight(self) -> Tensor:
+        return cast(Layer, self.layers[0]).W
+
     def _check_causal(self) -> None:
         if self.bidirectional:
             raise OptionError(
@@ -222,19 +234,33 @@ class Recurrent(nn.Module):
         flat: list[Any] = list(self.layers)
         return [flat[at : at + self.directions] for at in range(0, len(flat), self.directions)]
 
-    def _mask_padding(self, x: Tensor, lengths: Tensor | Sequence[int] | None) -> tuple[Tensor | None, Tensor]:
-        """The lengths as a tensor, and x with 0 past them: a NaN that stands there must not reach a gradient."""
+    def _check_input(self, x: Tensor) -> None:
+        if not isinstance(x, Tensor):
+            raise ShapeError(f"{self._where}: x must be a tensor, got {type(x).__name__}. Write torch.as_tensor(x).")
+        if x.ndim != 3 or x.shape[-1] != self.input_size:
+            check_shape(self._where, "x", x, self._axes(), "Add a time axis: x[:, None]." if x.ndim == 2 else "")
+        dtype = self._weight.dtype
+        if x.dtype != dtype and not autocasts(x.device.type):
+            raise ShapeError(f"{self._where}: x must be floating point, {dtype}, got {x.dtype}. Write x.to({dtype}).")
+
+    def _check_lengths(self, x: Tensor, lengths: Tensor | Sequence[int] | None) -> Tensor | None:
+        """The lengths as a tensor."""
         if lengths is None:
-            return None, x
+            return None
         steps, rows = x.shape[:2]
         valid = torch.as_tensor(lengths, device=x.device)
         check_shape(self._where, "lengths", valid, {"B": rows}, "Give one length per row.")
-        if valid.is_floating_point() or (rows and not 0 <= int(valid.min()) <= int(valid.max()) <= steps):
-            raise ShapeError(f"{self._where}: lengths must be whole numbers in 0 … {steps}, got {valid.tolist()}.")
-        past = torch.arange(steps, device=x.device)[:, None] >= valid
-        return valid, x.masked_fill(past.unsqueeze(-1), 0.0)
+        allowed = f"{self._where}: lengths must be whole numbers in 0 … {steps}, got "
+        if valid.dtype == torch.bool or valid.is_floating_point():
+            raise ShapeError(f"{allowed}{valid.dtype}.")
+        if torch.compiler.is_compiling():  # a branch on values would break the graph
+            torch.ops.aten._assert_async.msg(((valid >= 0) & (valid <= steps)).all(), f"{allowed}others.")
+        elif rows and not 0 <= int(valid.min()) <= int(valid.max()) <= steps:
+            raise ShapeError(f"{allowed}{valid.tolist()}.")
+        return valid
 
-    def _check_state(self, state: State, rows: int) -> State:
+    def check_state(self, state: State, rows: int) -> State:
+        """The state as a tuple; raises `ShapeError` unless its parts are (L·D, B, H) for so many rows."""
         names = self.cell.states
         state = (state,) if isinstance(state, Tensor) else tuple(state)
         if len(state) != len(names):
@@ -247,10 +273,9 @@ class Recurrent(nn.Module):
     def _pass(self, x: Tensor, lengths: Tensor | None, *, reverse: bool) -> Pass:
         """The options of one layer's pass, with this call's random masks drawn; x (T, B, ·)."""
         steps, rows = x.shape[:2]
-        size, dtype = self.hidden_size, next(self.parameters()).dtype
 
         def kept(chance: float, *shape: int) -> Tensor:
-            return torch.empty(*shape, size, device=x.device, dtype=dtype).bernoulli_(chance)
+            return self._weight.new_empty(*shape, self.hidden_size).bernoulli_(chance)
 
         mask = None
         if self.training and self.recurrent_dropout:
@@ -260,6 +285,10 @@ class Recurrent(nn.Module):
             zoneout = {s: kept(self.zoneout, steps, rows) if self.training else self.zoneout for s in self.cell.states}
         segment = math.isqrt(max(steps - 1, 0)) + 1 if isinstance(self.checkpoint, str) else self.checkpoint
         return Pass(lengths, reverse, mask, zoneout, segment)
+
+
+def _side_by_side(parts: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(parts)) if len(parts) > 1 else parts[0].unsqueeze(0)
 
 
 def _check_options(where: str, sizes: dict[str, int], chances: dict[str, float]) -> None:

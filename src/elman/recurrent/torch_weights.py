@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from elman.backends import Weights
 from elman.cells import GRU, LSTM, Cell, Elman, ElmanRelu
 from elman.errors import OptionError
-from elman.recurrent.layer import Layer
+from elman.graph import Traced
 from elman.recurrent.stack import Recurrent
 
-# torch's module (and nonlinearity) for each cell. The gates of these cells are declared in torch's order.
-TWINS: dict[type[Cell], tuple[type[nn.RNNBase], dict[str, Any]]] = {
-    Elman: (nn.RNN, {"nonlinearity": "tanh"}),
-    ElmanRelu: (nn.RNN, {"nonlinearity": "relu"}),
-    LSTM: (nn.LSTM, {}),
-    GRU: (nn.GRU, {}),
+# torch's `mode`, module and its option for each cell. The gates of these cells stand in torch's order, traced too.
+TWINS: dict[type[Cell], tuple[str, type[nn.RNNBase], dict[str, Any]]] = {
+    Elman: ("RNN_TANH", nn.RNN, {"nonlinearity": "tanh"}),
+    ElmanRelu: ("RNN_RELU", nn.RNN, {"nonlinearity": "relu"}),
+    LSTM: ("LSTM", nn.LSTM, {}),
+    GRU: ("GRU", nn.GRU, {}),
 }
 # Options of a stack that torch's modules do not have.
 OURS_ALONE = ("recurrent_dropout", "zoneout", "layer_norm", "residual", "learn_initial_state")
@@ -25,7 +27,7 @@ OURS_ALONE = ("recurrent_dropout", "zoneout", "layer_norm", "residual", "learn_i
 
 def from_torch(kind: type[Recurrent], module: nn.RNNBase) -> Recurrent:
     """A `Recurrent` with the weights of a `torch.nn.RNN`, `LSTM` or `GRU`; raises `OptionError` for `proj_size`."""
-    cell = _cell_of(module)
+    cell = twin_of(module)
     if getattr(module, "proj_size", 0):
         raise OptionError("Recurrent.from_torch: a projected LSTM (proj_size > 0) has no counterpart here.")
     weight: Tensor = module.weight_ih_l0  # pyright: ignore[reportAssignmentType]
@@ -41,8 +43,12 @@ def from_torch(kind: type[Recurrent], module: nn.RNNBase) -> Recurrent:
         dtype=weight.dtype,
     )
     with torch.no_grad():
+        module._update_flat_weights()
         for suffix, layer in _pairs(ours):
-            _read(layer, {name: getattr(module, f"{name}_{suffix}", None) for name in _NAMES})
+            theirs = weights_of(named_weights(module), ours.traced, suffix)
+            for mine, value in ((layer.W, theirs.W), (layer.R, theirs.R), (layer.b, theirs.b), (layer.b_r, theirs.b_r)):
+                if value is not None:
+                    mine.copy_(value)
     return ours.train(module.training)
 
 
@@ -52,7 +58,7 @@ def to_torch(ours: Recurrent) -> nn.RNNBase:
         raise OptionError(f"Recurrent.to_torch: torch.nn has no {ours.traced.name}; it has RNN, LSTM and GRU.")
     if used := [name for name in OURS_ALONE if getattr(ours, name)]:
         raise OptionError(f"Recurrent.to_torch: torch.nn has no {used[0]}; only a net without it can be handed over.")
-    kind, options = TWINS[type(ours.cell)]
+    _, kind, options = TWINS[type(ours.cell)]
     sizes = ours.input_size, ours.hidden_size, ours.num_layers
     weight = ours.layers[0].W
     module = cast(Any, kind)(
@@ -66,51 +72,41 @@ def to_torch(ours: Recurrent) -> nn.RNNBase:
     )
     with torch.no_grad():
         for suffix, layer in _pairs(ours):
-            _write(layer, {name: getattr(module, f"{name}_{suffix}") for name in _NAMES})
+            apart = () if layer.b_r is None else (layer.b_r,)
+            zeros = layer.b.new_zeros(len(ours.traced.summed) * ours.hidden_size)
+            values = layer.W, layer.R, layer.b, torch.cat([zeros, *apart])
+            for name, value in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), values, strict=True):
+                getattr(module, f"{name}_{suffix}").copy_(value)
     return module.train(ours.training)
 
 
-_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-
-
-def _cell_of(module: nn.RNNBase) -> type[Cell]:
-    for cell, (kind, options) in TWINS.items():
-        if isinstance(module, kind) and all(getattr(module, name) == value for name, value in options.items()):
+def twin_of(module: nn.RNNBase) -> type[Cell]:
+    """The cell that an RNN, LSTM or GRU of torch.nn or elman.nn computes; raises `OptionError` for any other module."""
+    for cell, (mode, *_) in TWINS.items():
+        if isinstance(module, nn.RNNBase) and module.mode == mode:
             return cell
     raise OptionError(f"Recurrent.from_torch: expected torch.nn.RNN, LSTM or GRU, got {type(module).__name__}.")
+
+
+def named_weights(module: nn.RNNBase) -> dict[str, Tensor]:
+    """Weights by torch's names, computed ones (weight_norm, pruning) as they were when torch last computed them."""
+    return dict(zip(module._flat_weights_names, cast(list[Tensor], module._flat_weights), strict=True))
+
+
+def weights_of(named: Mapping[str, Tensor], traced: Traced, suffix: str) -> Weights:
+    """The weights of one direction of one layer, "l0" or "l0_reverse", as a backend takes them.
+
+    torch keeps two biases for every gate; where only the sum x + r is read, one bias holds theirs added up.
+    """
+    W, R = named[f"weight_ih_{suffix}"], named[f"weight_hh_{suffix}"]
+    zeros = None if f"bias_ih_{suffix}" in named else W.new_zeros(len(W))
+    b, b_r = (named[f"bias_{side}_{suffix}"] if zeros is None else zeros for side in ("ih", "hh"))
+    if not traced.apart:
+        return Weights(W, R, b + b_r)
+    split = W.shape[0] // len(traced.gates) * len(traced.summed)
+    return Weights(W, R, torch.cat([b[:split] + b_r[:split], b[split:]]), b_r[split:])
 
 
 def _pairs(ours: Recurrent) -> Any:
     names = [f"l{n}{way}" for n in range(ours.num_layers) for way in ("", "_reverse")[: ours.directions]]
     return zip(names, ours.layers, strict=True)
-
-
-def _read(layer: Layer, theirs: dict[str, Tensor | None]) -> None:
-    """torch keeps two biases for every gate; where only the sum x + r is read, one bias holds theirs added up."""
-    mine, gates = layer.by_gate(), layer.traced.cell.gates
-
-    def of(name: str) -> dict[str, Tensor]:
-        value = theirs[name]
-        zeros = layer.W.new_zeros(len(gates) * layer.hidden_size)
-        return dict(zip(gates, (zeros if value is None else value).chunk(len(gates)), strict=True))
-
-    for gate in gates:
-        getattr(mine.W, gate).copy_(of("weight_ih")[gate])
-        getattr(mine.R, gate).copy_(of("weight_hh")[gate])
-        both = of("bias_ih")[gate] + (0 if gate in layer.traced.apart else of("bias_hh")[gate])
-        getattr(mine.b, gate).copy_(both)
-    for gate in layer.traced.apart:
-        getattr(mine.b_r, gate).copy_(of("bias_hh")[gate])
-
-
-def _write(layer: Layer, theirs: dict[str, Tensor]) -> None:
-    mine, gates = layer.by_gate(), layer.traced.cell.gates
-    parts = {name: dict(zip(gates, value.chunk(len(gates)), strict=True)) for name, value in theirs.items()}
-    for gate in gates:
-        parts["weight_ih"][gate].copy_(getattr(mine.W, gate))
-        parts["weight_hh"][gate].copy_(getattr(mine.R, gate))
-        parts["bias_ih"][gate].copy_(getattr(mine.b, gate))
-        apart = gate in layer.traced.apart
-        parts["bias_hh"][gate].copy_(
-            getattr(mine.b_r, gate) if apart else torch.zeros_like(layer.b[: layer.hidden_size])
-        )

@@ -1,0 +1,109 @@
+/* C += A B for a B that is used many times: packed once into panels that are read front to back.
+
+   A panel is PANEL vectors of columns wide and K rows deep; the last one may be narrower. A tile of up to ROWS rows of
+   A against one panel stays in registers over all of K. */
+
+#if defined(__AVX512F__) || defined(__aarch64__) /* 32 vector registers: 24 sums, 4 of B, the rest for A */
+#define PANEL 4
+#else /* 16: 12 sums, 2 of B, 1 of A */
+#define PANEL 2
+#endif
+#define ROWS 6
+
+typedef struct {
+    long depth, columns; /* K; columns in vectors */
+    real *values;
+} Packed;
+
+/* c[m][n] = start[m][n] + sum over k of a[m][k] b[k][n], with the sums in registers. One row alone would wait for each
+   addition to end before the next: its k are dealt to several sums. */
+INLINE void tile(const int rows, const int width, const long depth, const real *a, const long lda, const real *b,
+                 const real *start, const long lds, real *c, const long ldc)
+{
+    const int split = rows == 1 ? 4 : rows == 2 ? 2 : 1;
+    vec sum[4][ROWS][PANEL];
+#define EACH                                                                                                           \
+    _Pragma("GCC unroll 8") for (int m = 0; m < rows; m++) _Pragma("GCC unroll 8") for (int n = 0; n < width; n++)
+    EACH sum[0][m][n] = load(start + m * lds + n * V);
+#pragma GCC unroll 8
+    for (int i = 1; i < split; i++) EACH sum[i][m][n] = all(0);
+    long k = 0;
+    for (; k + split <= depth; k += split, b += split * width * V)
+#pragma GCC unroll 8
+        for (int i = 0; i < split; i++) EACH sum[i][m][n] += a[m * lda + k + i] * load(b + (i * width + n) * V);
+    for (; k < depth; k++, b += width * V) EACH sum[0][m][n] += a[m * lda + k] * load(b + n * V);
+#pragma GCC unroll 8
+    for (int i = 1; i < split; i++) EACH sum[0][m][n] += sum[i][m][n];
+    EACH store(c + m * ldc + n * V, sum[0][m][n]);
+#undef EACH
+}
+
+#define TILE(rows, width)                                                                                              \
+    static void tile_##rows##_##width(long depth, const real *a, long lda, const real *b, const real *start, long lds, \
+                                      real *c, long ldc)                                                               \
+    {                                                                                                                  \
+        tile(rows, width, depth, a, lda, b, start, lds, c, ldc);                                                       \
+    }
+#define TILES(width) TILE(1, width) TILE(2, width) TILE(3, width) TILE(4, width) TILE(5, width) TILE(6, width)
+#define NAMES(width)                                                                                                   \
+    {tile_1_##width, tile_2_##width, tile_3_##width, tile_4_##width, tile_5_##width, tile_6_##width}
+typedef void Tile(long, const real *, long, const real *, const real *, long, real *, long);
+TILES(1)
+TILES(2)
+#if PANEL == 4
+TILES(3)
+TILES(4)
+static Tile *const tiles[PANEL][ROWS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4)};
+#else
+static Tile *const tiles[PANEL][ROWS] = {NAMES(1), NAMES(2)};
+#endif
+
+/* C = start + A B. Panels outside, rows inside: each panel is fetched once and serves all rows from the nearest cache.
+   A row of `start` is lds further than the one before: 0 for one row that is used for all. */
+static void multiply(long rows, const real *a, long lda, const Packed *b, const real *start, long lds, real *c, long ldc)
+{
+    const long blocks = (rows + ROWS - 1) / ROWS;
+    for (long column = 0; column < b->columns; column += PANEL) {
+        const long width = b->columns - column < PANEL ? b->columns - column : PANEL;
+        const real *panel = b->values + column * V * b->depth;
+        for (long block = 0; block < blocks; block++) { /* blocks of nearly equal size: 16 rows are 6 + 5 + 5 */
+            const long from = block * rows / blocks, to = (block + 1) * rows / blocks;
+            tiles[width - 1][to - from - 1](b->depth, a + from * lda, lda, panel, start + from * lds + column * V, lds,
+                                            c + from * ldc + column * V, ldc);
+        }
+    }
+}
+
+/* One axis of a matrix to be packed: groups of `units`, each widened to `padded` by zeros; neighbours `step` apart. */
+typedef struct {
+    long groups, units, padded, step;
+} Axis;
+
+/* The vector of columns that starts at `column` of one group, for all k; rows of the panel are `width` apart. */
+static void pack_column(real *to, long width, Axis deep, Axis across, const real *source, long left)
+{
+    for (long group = 0; group < deep.groups; group++)
+        for (long k = 0; k < deep.padded; k++, to += width) {
+            const real *from = source + (group * deep.units + k) * deep.step;
+            if (k >= deep.units || left <= 0)
+                store(to, all(0));
+            else if (left >= V && across.step == 1)
+                store(to, load(from));
+            else if (left >= V)
+                for (int j = 0; j < V; j++) to[j] = from[j * across.step];
+            else
+                for (int j = 0; j < V; j++) to[j] = j < left ? from[j * across.step] : 0;
+        }
+}
+
+static Packed pack(real *to, Axis deep, Axis across, const real *source)
+{
+    const Packed packed = {deep.groups * deep.padded, across.groups * across.padded / V, to};
+    for (long column = 0; column < packed.columns; column++) {
+        const long panel = column / PANEL * PANEL, rest = packed.columns - panel, width = rest < PANEL ? rest : PANEL;
+        const long group = column * V / across.padded, unit = column * V % across.padded;
+        pack_column(to + panel * V * packed.depth + (column - panel) * V, width * V, deep, across,
+                    source + (group * across.units + unit) * across.step, across.units - unit);
+    }
+    return packed;
+}

@@ -1,0 +1,234 @@
+"""Tensors to the compiled loop and back: buffers, padded units, sorted rows. Nothing here knows autograd."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from elman.backends.native import library as libraries
+from elman.backends.native.library import Library
+from elman.backends.native.rows import Rows
+
+SMALL = 1 << 18  # multiplications below which a second thread costs more than it brings
+
+
+class Given(NamedTuple):
+    """What the loop reads, all of one dtype; sizes as in `backends.base`, params (P, H).
+
+    x is (T, B, F), or with W None the pre-activations W x + b themselves, (T, B, G·H).
+    """
+
+    x: Tensor
+    W: Tensor | None
+    R: Tensor | None
+    b: Tensor | None
+    b_r: Tensor | None
+    gain: Tensor | None
+    params: Tensor | None
+    state: tuple[Tensor, ...]
+
+    def flat(self) -> tuple[Tensor | None, ...]:
+        """All tensors in one row, the state's parts last."""
+        return (*self[:7], *self.state)
+
+    @classmethod
+    def of(cls, flat: Sequence[Tensor | None]) -> Given:
+        """From such a row."""
+        return cls._make((*flat[:7], tuple(flat[7:])))
+
+
+Gradients = tuple[Tensor | None, ...]  # in the order of `Given.flat`
+
+
+class Manner(NamedTuple):
+    """How to run: `backends.base.Pass` with a tensor, (T, B, H) or (1, H), or None for each state's zoneout."""
+
+    lengths: Tensor | None
+    drop: Tensor | None
+    zone: tuple[Tensor | None, ...]
+    reverse: bool
+
+
+class Kept(NamedTuple):
+    """What backward needs besides: pre-activations and, but for the output, the states after each step."""
+
+    z: Tensor
+    zr: Tensor | None
+    zn: Tensor | None
+    states: tuple[Tensor, ...]
+
+
+@dataclass
+class Frame:
+    """One call's sizes: gates G, apart Ga, recurrent Gr, params P, units H, padded to ld, inputs F, and its rows."""
+
+    lib: Library
+    rows: Rows
+    gates: int
+    apart: int
+    recurrent: int
+    params: int
+    units: int
+    inputs: int
+    threads: int
+
+    @property
+    def padded(self) -> int:
+        """Units in whole vectors."""
+        return self.lib.padded(self.units)
+
+    @classmethod
+    def of(cls, lib: Library, given: Given, how: Manner) -> Frame:
+        """The sizes that the tensors have."""
+        steps, batch, width = given.x.shape
+        units = given.state[0].shape[1]
+        inputs = 0 if given.W is None else width
+        gates = (width if given.W is None else given.W.shape[0]) // units
+        apart, recurrent = (0 if w is None else w.shape[0] // units for w in (given.b_r, given.R))
+        work = steps * batch * units * (gates * inputs + recurrent * units)
+        threads = torch.get_num_threads() if work >= SMALL else 1
+        rows = Rows.of(steps, batch, how.lengths, threads)
+        params = 0 if given.params is None else given.params.shape[0]
+        return cls(lib, rows, gates, apart, recurrent, params, units, inputs, threads)
+
+    def room(self, like: Tensor, columns: int) -> Tensor | None:
+        """A buffer with so many padded columns for each row; None for no column."""
+        return torch.empty(self.rows.total, columns * self.padded, dtype=like.dtype) if columns else None
+
+    def pad(self, values: Tensor) -> Tensor:
+        """(·, H) to (·, ld), in memory of its own."""
+        return F.pad(values, (0, self.padded - self.units)).contiguous() if self.padded > self.units else values.clone()
+
+    def read(self, values: Tensor) -> Tensor:
+        """(·, H) to (·, ld), to be read only."""
+        return self.pad(values) if self.padded > self.units else values.contiguous()
+
+    def cut(self, values: Tensor, units: int | None = None) -> Tensor:
+        """(·, ld) back to (·, H)."""
+        units = units or self.units
+        return values if values.shape[1] == units else values[:, :units].contiguous()
+
+    def by_gate(self, values: Tensor, gates: int) -> Tensor:
+        """(·, gates·ld) to (·, gates·H)."""
+        return self.cut(values.reshape(-1, self.padded)).reshape(len(values), gates * self.units)
+
+    def product(self, d: Tensor, values: Tensor, gates: int) -> Tensor:
+        """A weight's gradient (gates·H, ·): d (N, gates·ld) times what it multiplied (N, ·), added up over rows."""
+        whole = d.t() @ values
+        if self.padded == self.units:
+            return whole
+        return whole.reshape(gates, self.padded, -1)[:, : self.units].reshape(gates * self.units, -1)
+
+    def fields(self, given: Given, how: Manner) -> dict[str, Any]:
+        """What both directions hand to C."""
+        rows, moving = self.rows, any(z is not None and z.ndim == 3 for z in how.zone)
+        zone = [z if z is None else self.read(rows.pack(z)) if z.ndim == 3 else self.read(z) for z in how.zone]
+        weights = zip(Given._fields[1:7], given[1:7], strict=True)
+        return {name: value.contiguous() for name, value in weights if value is not None} | {
+            "x": rows.pack(given.x) if given.W is not None else None,
+            "steps": rows.steps,
+            "rows": rows.batch,
+            "inputs": self.inputs,
+            "units": self.units,
+            "padded": self.padded,
+            "total": rows.total,
+            "threads": self.threads,
+            "parts": rows.parts,
+            "reverse": how.reverse,
+            "zone": zone,
+            "zone_step": self.padded if moving else 0,
+            "openmp": libraries.openmp() if self.threads > 1 else 0,
+            "sizes": rows.sizes,
+            "offsets": rows.offsets,
+            "cuts": rows.cuts,
+            "drop": None if how.drop is None else self.read(rows.sort(how.drop)),
+        }
+
+    def call(self, function: Any, fields: dict[str, Any], *, backward: bool) -> None:
+        """Runs it with scratch memory of the size it asks for."""
+        arguments = self.lib.arguments
+        args = arguments.fill(fields)
+        scratch = torch.empty(self.lib.scratch(args, backward), dtype=torch.uint8)
+        args[arguments.place["scratch"]] = scratch.data_ptr()
+        function(args)
+
+
+def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept | None]:
+    """Outputs (T, B, H), the last state and, with `keep`, what backward needs."""
+    frame = Frame.of(lib, given, how)
+    rows, like = frame.rows, given.x
+    y = torch.empty(rows.total, frame.padded, dtype=like.dtype)
+    further = [torch.empty_like(y) if keep else None for _ in given.state[1:]]
+    state = [frame.pad(rows.sort(s)) for s in given.state]
+    fields = frame.fields(given, how) | {"state": state, "kept": [y, *further]}
+    kept = None
+    if keep or given.W is None:
+        z = frame.room(like, frame.gates) if given.W is not None else _spread(frame, rows.pack(given.x))
+        zr, zn = frame.room(like, frame.apart), frame.room(like, frame.recurrent * lib.norm)
+        fields |= {"z": z, "zr": zr, "zn": zn}
+        kept = Kept(z, zr, zn, tuple(further)) if keep else None  # pyright: ignore[reportArgumentType]
+    frame.call(lib.forward, fields, backward=False)
+    return rows.unpack(frame.cut(y)), tuple(rows.unsort(frame.cut(s)) for s in state), kept
+
+
+def backward(
+    lib: Library,
+    given: Given,
+    how: Manner,
+    y: Tensor,
+    kept: Kept,
+    d_y: Tensor,
+    d_state: tuple[Tensor, ...],
+    *,
+    x_too: bool = True,
+) -> Gradients:
+    """Gradients from those of outputs and last state; y and `kept` are what forward gave, and `kept` is used up."""
+    frame = Frame.of(lib, given, how)
+    rows, like = frame.rows, given.x
+    carried = [frame.pad(rows.sort(d)) for d in d_state]
+    h_before = frame.room(like, int(frame.recurrent > 0))
+    wide = -(-frame.inputs // lib.lanes) * lib.lanes
+    d_x = torch.empty(rows.total, wide, dtype=like.dtype) if x_too and frame.inputs else None
+    names = frame.gates, frame.apart, frame.params, frame.recurrent * lib.norm
+    shared = torch.empty(sum(names), frame.padded, dtype=like.dtype)
+    fields = frame.fields(given, how) | {
+        "z": kept.z,
+        "zr": kept.zr,
+        "zn": kept.zn,
+        "kept": [frame.read(rows.pack(y)), *kept.states],
+        "first": [frame.read(rows.sort(s)) for s in given.state],
+        "d_y": frame.read(rows.pack(d_y)),
+        "d_state": carried,
+        "h_before": h_before,
+        "d_x": d_x,
+        "d_shared": shared,
+    }
+    frame.call(lib.backward, fields, backward=True)
+    b, b_r, params, gain = (part if len(part) else None for part in frame.cut(shared).split(names))
+    if given.W is None:
+        x, W = rows.unpack(frame.by_gate(kept.z, frame.gates)), None
+    else:
+        x = None if d_x is None else rows.unpack(frame.cut(d_x, frame.inputs))
+        W = frame.product(kept.z, fields["x"], frame.gates)
+    R = None if h_before is None else _recurrent_gradient(frame, kept, frame.cut(h_before))
+    flat = (None if v is None else v.reshape(-1) for v in (None if given.b is None else b, b_r, gain))
+    return (x, W, R, *flat, params, *(rows.unsort(frame.cut(d)) for d in carried))
+
+
+def _recurrent_gradient(frame: Frame, kept: Kept, h: Tensor) -> Tensor:
+    if kept.zn is not None:
+        return frame.product(kept.zn, h, frame.recurrent)
+    summed = frame.recurrent - frame.apart
+    parts = [frame.product(kept.z[:, : summed * frame.padded], h, summed)] if summed else []
+    parts += [frame.product(kept.zr, h, frame.apart)] if kept.zr is not None else []
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+
+def _spread(frame: Frame, values: Tensor) -> Tensor:
+    """(N, G·H) to (N, G·ld), in memory of its own."""
+    return frame.pad(values.reshape(-1, frame.units)).reshape(len(values), -1)

@@ -1,0 +1,89 @@
+"""A cell's compiled library: rendered, built or found in the cache, opened once per process."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+
+import torch
+
+from elman.backends.native import cache
+from elman.backends.native.arguments import Arguments
+from elman.backends.native.compiler import find_compiler, no_compiler_reason
+from elman.backends.native.render import render
+from elman.errors import CompileError
+from elman.graph import Traced
+
+_open: dict[tuple[str, torch.dtype, bool], Library] = {}
+
+
+class Library:
+    """The C functions of one cell in one number type; a call lets other Python threads run.
+
+    lanes      units in a vector: V; units are padded to a multiple of it
+    norm       whether it normalises R h
+    gates      of the cell
+    arguments  the layout of what the functions take
+    """
+
+    def __init__(self, path: Path, traced: Traced, *, norm: bool) -> None:
+        code = ctypes.CDLL(str(path))
+        self.path, self.norm, self.gates = path, norm, len(traced.gates)
+        self.arguments = Arguments(len(traced.cell.states))
+        self.lanes: int = code.elman_lanes()
+        self.scratch, self.forward, self.backward = code.elman_scratch, code.elman_forward, code.elman_backward
+        self.scratch.restype = ctypes.c_long
+        self.scratch.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        self.open, self.step = code.elman_open, code.elman_step
+        self.job_bytes: int = code.elman_job_bytes()
+        for function, count in ((self.forward, 1), (self.backward, 1), (self.open, 2)):
+            function.restype = None
+            function.argtypes = [ctypes.c_void_p] * count
+        self.step.restype = None
+        self.step.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
+
+    def padded(self, units: int) -> int:
+        """The least multiple of V that holds so many units."""
+        return -(-units // self.lanes) * self.lanes
+
+
+def library(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> Library:
+    """The library of this cell; the first call may compile, for about a second.
+
+    Raises `CompileError` without a compiler or when it fails, `OptionError` for a cache folder that cannot be trusted.
+    """
+    norm = layer_norm and bool(traced.recurrent)
+    key = (traced.fingerprint, dtype, norm)
+    if key not in _open:
+        compiler = find_compiler()
+        if compiler is None:
+            raise CompileError(no_compiler_reason())
+        path = cache.library(render(traced, dtype, layer_norm=norm), compiler, traced.name.lower())
+        _open[key] = Library(path, traced, norm=norm)
+    return _open[key]
+
+
+@functools.cache
+def openmp() -> int:
+    """The address of `GOMP_parallel` in the OpenMP runtime that torch itself runs on, or 0.
+
+    Sharing its threads is what keeps two pools from fighting for the cores.
+    """
+    folder = Path(torch.__file__).parent / "lib"
+    for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
+        try:
+            return ctypes.cast(ctypes.CDLL(str(folder / name)).GOMP_parallel, ctypes.c_void_p).value or 0
+        except (OSError, AttributeError):
+            continue
+    return 0
+
+
+if hasattr(os, "register_at_fork"):  # its threads do not survive a fork, and calling it then would wait for them
+
+    def _forget_openmp() -> None:
+        openmp.cache_clear()
+        globals()["openmp"] = int
+
+    os.register_at_fork(after_in_child=_forget_openmp)
