@@ -16,7 +16,7 @@ FIELDS: tuple[tuple[str, str, bool], ...] = (
     ("openmp", CODE, False),
     *((name, ROWS, False) for name in ("sizes", "offsets", "cuts")),
     *((name, READ, False) for name in ("x", "W", "R", "b", "b_r", "gain", "gain_x", "params", "drop", "d_y")),
-    *((name, WRITE, False) for name in ("z", "zr", "zn", "h_before", "d_x", "d_shared")),
+    *((name, WRITE, False) for name in ("z", "zr", "zn", "h_before", "d_x", "d_W", "d_R", "d_shared")),
     ("scratch", "void *", False),
     *((name, WRITE, True) for name in ("state", "kept", "d_state")),
     *((name, READ, True) for name in ("first", "zone")),

@@ -117,12 +117,11 @@ class Frame:
         """(·, gates·ld) to (·, gates·H)."""
         return self.cut(values.reshape(-1, self.padded)).reshape(len(values), gates * self.units)
 
-    def product(self, d: Tensor, values: Tensor, gates: int) -> Tensor:
-        """A weight's gradient (gates·H, ·): d (N, gates·ld) times what it multiplied (N, ·), added up over rows."""
-        whole = d.t() @ values
-        if self.padded == self.units:
-            return whole
-        return whole.reshape(gates, self.padded, -1)[:, : self.units].reshape(gates * self.units, -1)
+    def weight(self, padded: Tensor, gates: int, columns: int) -> Tensor:
+        """A weight's gradient (gates·ld, ·) cut to (gates·H, columns)."""
+        if padded.shape == (gates * self.units, columns):
+            return padded
+        return padded.reshape(gates, self.padded, -1)[:, : self.units, :columns].reshape(gates * self.units, columns)
 
     def fields(self, given: Given, how: Manner) -> dict[str, Any]:
         """What both directions hand to C."""
@@ -194,6 +193,9 @@ def backward(
     h_before = frame.room(like, int(frame.recurrent > 0))
     wide = -(-frame.inputs // lib.lanes) * lib.lanes
     d_x = torch.empty(rows.total, wide, dtype=like.dtype) if x_too and frame.inputs else None
+    # The loop's own product reads whole vectors of x; where F has a remainder torch's does it.
+    d_W = like.new_empty(frame.gates * frame.padded, wide) if frame.inputs and wide == frame.inputs else None
+    d_R = like.new_empty(frame.recurrent * frame.padded, frame.padded) if frame.recurrent else None
     names = frame.gates, frame.apart, frame.params, frame.recurrent * lib.norm
     shared = torch.empty(sum(names), frame.padded, dtype=like.dtype)
     fields = frame.fields(given, how) | {
@@ -206,6 +208,8 @@ def backward(
         "d_state": carried,
         "h_before": h_before,
         "d_x": d_x,
+        "d_W": d_W,
+        "d_R": d_R,
         "d_shared": shared,
     }
     frame.call(lib.backward, fields, backward=True)
@@ -214,19 +218,10 @@ def backward(
         x, W = rows.unpack(frame.by_gate(kept.z, frame.gates)), None
     else:
         x = None if d_x is None else rows.unpack(frame.cut(d_x, frame.inputs))
-        W = frame.product(kept.z, fields["x"], frame.gates)
-    R = None if h_before is None else _recurrent_gradient(frame, kept, frame.cut(h_before))
+        W = frame.weight(kept.z.t() @ fields["x"] if d_W is None else d_W, frame.gates, frame.inputs)
+    R = None if d_R is None else frame.weight(d_R, frame.recurrent, frame.units)
     flat = (None if v is None else v.reshape(-1) for v in (None if given.b is None else b, b_r, gain))
     return (x, W, R, *flat, params, *(rows.unsort(frame.cut(d)) for d in carried))
-
-
-def _recurrent_gradient(frame: Frame, kept: Kept, h: Tensor) -> Tensor:
-    if kept.zn is not None:
-        return frame.product(kept.zn, h, frame.recurrent)
-    summed = frame.recurrent - frame.apart
-    parts = [frame.product(kept.z[:, : summed * frame.padded], h, summed)] if summed else []
-    parts += [frame.product(kept.zr, h, frame.apart)] if kept.zr is not None else []
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def _spread(frame: Frame, values: Tensor) -> Tensor:

@@ -131,10 +131,12 @@ INLINE vec exponential(vec x)
 INLINE vec exponential_minus_1(vec x)
 {
     mask n;
-    vec p = reduced(clamp(x, EXP_LEAST, EXP_MOST - 1), &n);
+    vec p = reduced(clamp(x, EXP_LEAST, EXP_MOST), &n);
     n = (mask)choose(n < 1 - BIAS, (vec)(1 - BIAS - (mask){0}), (vec)n);
-    vec scale = two_to(n);
-    return choose(x > EXP_MOST - 1, all(INFINITY), scale * p + (scale - 1));
+    const mask top = n > BIAS; /* true is -1: 2^n is beyond the range, twice its half perhaps not */
+    vec scale = two_to(n + top);
+    vec value = scale * p + (scale - 1);
+    return choose(top, value + value, value);
 }
 
 INLINE vec sigmoid(vec x)

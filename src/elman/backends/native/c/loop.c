@@ -184,6 +184,25 @@ static void retreat(const void *job, long i)
     }
 }
 
+/* Part i of the gates: gradients of W and R, added up over all rows. */
+static void weigh(const void *job, long i)
+{
+    const Job *j = job;
+    const Args *a = j->a;
+    const long ld = a->padded, parts = a->threads, N = a->total;
+    const long gates = GATES * ld, summed = SUMMED * ld, apart = APART * ld, recurrent = RECURRENT * ld;
+#define PART(n) i * (n) / parts, (i + 1) * (n) / parts
+    if (a->d_W) correlate(N, a->z, gates, PART(gates), a->x, a->inputs, a->inputs / V, j->zeros, a->d_W, a->inputs);
+    if (!a->d_R) return;
+    if (NORM)
+        correlate(N, a->zn, recurrent, PART(recurrent), a->h_before, ld, ld / V, j->zeros, a->d_R, ld);
+    else {
+        if (SUMMED) correlate(N, a->z, gates, PART(summed), a->h_before, ld, ld / V, j->zeros, a->d_R, ld);
+        if (APART) correlate(N, a->zr, apart, PART(apart), a->h_before, ld, ld / V, j->zeros, a->d_R + summed * ld, ld);
+    }
+#undef PART
+}
+
 /* Bytes of scratch that the call needs. */
 long elman_scratch(const Args *a, int backward)
 {
@@ -218,6 +237,7 @@ void elman_backward(const Args *a)
         share(retreat, &j, a->parts, a->openmp);
         if (a->d_x) share(project_back, &j, a->threads, a->openmp);
     }
+    share(weigh, &j, a->threads, a->openmp);
     memset(a->d_shared, 0, (size_t)j.sums_size * sizeof(real));
     for (long i = 0; i < a->parts; i++) /* always in the same order: the same bits at every run */
         for (long c = 0; c < j.sums_size; c += V)

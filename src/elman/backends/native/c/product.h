@@ -15,10 +15,10 @@ typedef struct {
     real *values;
 } Packed;
 
-/* c[m][n] = start[m][n] + sum over k of a[m][k] b[k][n], with the sums in registers. One row alone would wait for each
-   addition to end before the next: its k are dealt to several sums. */
-INLINE void tile(const int rows, const int width, const long depth, const real *a, const long lda, const real *b,
-                 const real *start, const long lds, real *c, const long ldc)
+/* c[m][n] = start[m][n] + sum over k of a[m][k] b[k][n], with the sums in registers; a[m][k] stands at m lda + k next.
+   One row alone would wait for each addition to end before the next: its k are dealt to several sums. */
+INLINE void tile(const int rows, const int width, const long depth, const real *a, const long lda, const long next,
+                 const real *b, const long ldb, const real *start, const long lds, real *c, const long ldc)
 {
     const int split = rows == 1 ? 4 : rows == 2 ? 2 : 1;
     vec sum[4][ROWS][PANEL];
@@ -28,35 +28,44 @@ INLINE void tile(const int rows, const int width, const long depth, const real *
 #pragma GCC unroll 8
     for (int i = 1; i < split; i++) EACH sum[i][m][n] = all(0);
     long k = 0;
-    for (; k + split <= depth; k += split, b += split * width * V)
+    for (; k + split <= depth; k += split, b += split * ldb)
 #pragma GCC unroll 8
-        for (int i = 0; i < split; i++) EACH sum[i][m][n] += a[m * lda + k + i] * load(b + (i * width + n) * V);
-    for (; k < depth; k++, b += width * V) EACH sum[0][m][n] += a[m * lda + k] * load(b + n * V);
+        for (int i = 0; i < split; i++) EACH sum[i][m][n] += a[m * lda + (k + i) * next] * load(b + i * ldb + n * V);
+    for (; k < depth; k++, b += ldb) EACH sum[0][m][n] += a[m * lda + k * next] * load(b + n * V);
 #pragma GCC unroll 8
     for (int i = 1; i < split; i++) EACH sum[0][m][n] += sum[i][m][n];
     EACH store(c + m * ldc + n * V, sum[0][m][n]);
 #undef EACH
 }
 
+/* `along` tiles go along the rows of A with a panel of B; `across` tiles down its columns, with B as it lies. */
+typedef void Tile(long depth, const real *a, long lda, const real *b, long ldb, const real *start, long lds, real *c,
+                  long ldc);
 #define TILE(rows, width)                                                                                              \
-    static void tile_##rows##_##width(long depth, const real *a, long lda, const real *b, const real *start, long lds, \
-                                      real *c, long ldc)                                                               \
+    static void along_##rows##_##width(long depth, const real *a, long lda, const real *b, long ldb,                   \
+                                       const real *start, long lds, real *c, long ldc)                                 \
     {                                                                                                                  \
-        tile(rows, width, depth, a, lda, b, start, lds, c, ldc);                                                       \
+        tile(rows, width, depth, a, lda, 1, b, width * V, start, lds, c, ldc);                                         \
+        (void)ldb;                                                                                                     \
+    }                                                                                                                  \
+    static void across_##rows##_##width(long depth, const real *a, long lda, const real *b, long ldb,                  \
+                                        const real *start, long lds, real *c, long ldc)                                \
+    {                                                                                                                  \
+        tile(rows, width, depth, a, 1, lda, b, ldb, start, lds, c, ldc);                                               \
     }
 #define TILES(width) TILE(1, width) TILE(2, width) TILE(3, width) TILE(4, width) TILE(5, width) TILE(6, width)
-#define NAMES(width)                                                                                                   \
-    {tile_1_##width, tile_2_##width, tile_3_##width, tile_4_##width, tile_5_##width, tile_6_##width}
-typedef void Tile(long, const real *, long, const real *, const real *, long, real *, long);
+#define NAMES(way, width)                                                                                              \
+    {way##_1_##width, way##_2_##width, way##_3_##width, way##_4_##width, way##_5_##width, way##_6_##width}
 TILES(1)
 TILES(2)
 #if PANEL == 4
 TILES(3)
 TILES(4)
-static Tile *const tiles[PANEL][ROWS] = {NAMES(1), NAMES(2), NAMES(3), NAMES(4)};
+#define TABLE(way) {NAMES(way, 1), NAMES(way, 2), NAMES(way, 3), NAMES(way, 4)}
 #else
-static Tile *const tiles[PANEL][ROWS] = {NAMES(1), NAMES(2)};
+#define TABLE(way) {NAMES(way, 1), NAMES(way, 2)}
 #endif
+static Tile *const along[PANEL][ROWS] = TABLE(along), *const across[PANEL][ROWS] = TABLE(across);
 
 /* C = start + A B. Panels outside, rows inside: each panel is fetched once and serves all rows from the nearest cache.
    A row of `start` is lds further than the one before: 0 for one row that is used for all. */
@@ -68,8 +77,29 @@ static void multiply(long rows, const real *a, long lda, const Packed *b, const 
         const real *panel = b->values + column * V * b->depth;
         for (long block = 0; block < blocks; block++) { /* blocks of nearly equal size: 16 rows are 6 + 5 + 5 */
             const long from = block * rows / blocks, to = (block + 1) * rows / blocks;
-            tiles[width - 1][to - from - 1](b->depth, a + from * lda, lda, panel, start + from * lds + column * V, lds,
-                                            c + from * ldc + column * V, ldc);
+            along[width - 1][to - from - 1](b->depth, a + from * lda, lda, panel, 0, start + from * lds + column * V,
+                                            lds, c + from * ldc + column * V, ldc);
+        }
+    }
+}
+
+/* C = A' B, columns `from` to `to` of A against `columns` vectors of B, added up over `rows` rows of both. BLOCK of
+   these at a time, so that what a tile needs of B is still near when the next tile comes. */
+static void correlate(long rows, const real *a, long lda, long from, long to, const real *b, long ldb, long columns,
+                      const real *zeros, real *c, long ldc)
+{
+    enum { BLOCK = 128 };
+    const long tiles = (to - from + ROWS - 1) / ROWS;
+    for (long row = 0; row < rows || row == 0; row += BLOCK) {
+        const long depth = rows - row < BLOCK ? rows - row : BLOCK;
+        for (long column = 0; column < columns; column += PANEL) {
+            const long width = columns - column < PANEL ? columns - column : PANEL;
+            for (long i = 0; i < tiles; i++) {
+                const long m = from + i * (to - from) / tiles, end = from + (i + 1) * (to - from) / tiles;
+                real *at = c + m * ldc + column * V;
+                across[width - 1][end - m - 1](depth, a + row * lda + m, lda, b + row * ldb + column * V, ldb,
+                                               row ? at : zeros, row ? ldc : 0, at, ldc);
+            }
         }
     }
 }
