@@ -83,7 +83,10 @@ def evaluate(graph: Graph, values: Mapping[str, Tensor]) -> dict[str, Any]:
         elif node.op == "const":
             at.append(node.args[0])
         else:
-            at.append(OPERATIONS[node.op](*[at[a] for a in node.args]))
+            given = [at[a] for a in node.args]
+            if not any(isinstance(v, Tensor) for v in given):  # torch's functions take no plain numbers
+                given = [torch.tensor(v, dtype=torch.float64, device="cpu") for v in given]
+            at.append(OPERATIONS[node.op](*given))
     return {name: at[number] for name, number in graph.outputs.items()}
 
 

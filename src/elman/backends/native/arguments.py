@@ -11,12 +11,12 @@ from torch import Tensor
 NUMBER, READ, WRITE, ROWS, CODE = "long", "const real *", "real *", "const int64_t *", "OpenMP *"
 # Name, C type, and whether there is one for each state of the cell.
 FIELDS: tuple[tuple[str, str, bool], ...] = (
-    *((name, NUMBER, False) for name in ("steps", "rows", "inputs", "units", "padded", "total")),
+    *((name, NUMBER, False) for name in ("steps", "rows", "inputs", "x_step", "units", "padded", "total", "segment")),
     *((name, NUMBER, False) for name in ("threads", "parts", "reverse", "zone_step")),
     ("openmp", CODE, False),
     *((name, ROWS, False) for name in ("sizes", "offsets", "cuts")),
-    *((name, READ, False) for name in ("x", "W", "R", "b", "b_r", "gain", "gain_x", "params", "drop", "d_y")),
-    *((name, WRITE, False) for name in ("z", "zr", "zn", "h_before", "d_x", "d_W", "d_R", "d_shared")),
+    *((name, READ, False) for name in ("x", "pre", "W", "R", "b", "b_r", "gain", "gain_x", "params", "drop", "d_y")),
+    *((name, WRITE, False) for name in ("z", "zr", "zn", "begins", "h_before", "d_x", "d_W", "d_R", "d_shared")),
     ("scratch", "void *", False),
     *((name, WRITE, True) for name in ("state", "kept", "d_state")),
     *((name, READ, True) for name in ("first", "zone")),

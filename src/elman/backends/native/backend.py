@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from elman.backends.base import Pass, Weights
 from elman.backends.eager import blank, normalise
 from elman.backends.native.compiler import NoCompilerWarning
-from elman.backends.native.kernel import Given
+from elman.backends.native.kernel import Given, Manner
 from elman.backends.native.library import library
 from elman.backends.native.operator import Call, Unroll, run, spell, unroll
 from elman.backends.native.render import BITS
@@ -61,7 +61,7 @@ class Native:
             options = how.lengths, how.mask, shares, spell(traced), how.reverse, how.segment or 0
             y, *last = unroll(*tensors, list(state), *options)
             return y, tuple(last)
-        call = Call(traced, how.lengths, how.mask, zone, how.reverse, how.segment)
+        call = Call(traced, Manner(how.lengths, how.mask, zone, how.reverse, how.segment))
         if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (*tensors, *state)):
             y, *last = Unroll.apply(call, *tensors, *state)  # pyright: ignore
         else:

@@ -52,15 +52,20 @@ class Manner(NamedTuple):
     drop: Tensor | None
     zone: tuple[Tensor | None, ...]
     reverse: bool
+    segment: int | None = None
 
 
 class Kept(NamedTuple):
-    """What backward needs besides: pre-activations and, but for the output, the states after each step."""
+    """What backward needs besides: pre-activations and, but for the output, the states after each step.
 
-    z: Tensor
+    With segments only `begins` (segments, states, B, ld), the states before each of them.
+    """
+
+    z: Tensor | None
     zr: Tensor | None
     zn: Tensor | None
-    states: tuple[Tensor, ...]
+    begins: Tensor | None
+    states: tuple[Tensor | None, ...]
 
 
 @dataclass
@@ -128,8 +133,12 @@ class Frame:
         rows, moving = self.rows, any(z is not None and z.ndim == 3 for z in how.zone)
         zone = [z if z is None else self.read(rows.pack(z)) if z.ndim == 3 else self.read(z) for z in how.zone]
         weights = zip(Given._fields[1:7], given[1:7], strict=True)
+        x = rows.pack(given.x)
         return {name: value.contiguous() for name, value in weights if value is not None} | {
-            "x": rows.pack(given.x) if given.W is not None else None,
+            "x": None if given.W is None else x,
+            "pre": self.read(x.reshape(-1, self.units)) if given.W is None else None,
+            "x_step": self.inputs,
+            "segment": how.segment,
             "steps": rows.steps,
             "rows": rows.batch,
             "inputs": self.inputs,
@@ -157,20 +166,23 @@ class Frame:
         function(args)
 
 
-def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept | None]:
+def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
     """Outputs (T, B, H), the last state and, with `keep`, what backward needs."""
     frame = Frame.of(lib, given, how)
     rows, like = frame.rows, given.x
+    all_steps = keep and how.segment is None
     y = torch.empty(rows.total, frame.padded, dtype=like.dtype)
-    further = [torch.empty_like(y) if keep else None for _ in given.state[1:]]
     state = [frame.pad(rows.sort(s)) for s in given.state]
-    fields = frame.fields(given, how) | {"state": state, "kept": [y, *further]}
-    kept = None
-    if keep or given.W is None:
-        z = frame.room(like, frame.gates) if given.W is not None else _spread(frame, rows.pack(given.x))
-        zr, zn = frame.room(like, frame.apart), frame.room(like, frame.recurrent * lib.norm)
-        fields |= {"z": z, "zr": zr, "zn": zn}
-        kept = Kept(z, zr, zn, tuple(further)) if keep else None  # pyright: ignore[reportArgumentType]
+    kept = Kept(
+        z=frame.room(like, frame.gates * all_steps),
+        zr=frame.room(like, frame.apart * all_steps),
+        zn=frame.room(like, frame.recurrent * lib.norm * all_steps),
+        begins=like.new_empty(-(-rows.steps // how.segment), len(state), *state[0].shape)
+        if keep and how.segment is not None
+        else None,
+        states=tuple(torch.empty_like(y) if all_steps else None for _ in state[1:]),
+    )
+    fields = frame.fields(given, how) | kept._asdict() | {"state": state, "kept": [y, *kept.states], "states": None}
     frame.call(lib.forward, fields, backward=False)
     return rows.unpack(frame.cut(y)), tuple(rows.unsort(frame.cut(s)) for s in state), kept
 
@@ -179,51 +191,56 @@ def backward(
     lib: Library,
     given: Given,
     how: Manner,
-    y: Tensor,
+    y: Tensor | None,
     kept: Kept,
-    d_y: Tensor,
-    d_state: tuple[Tensor, ...],
+    grads: Sequence[Tensor],
     *,
     x_too: bool = True,
 ) -> Gradients:
-    """Gradients from those of outputs and last state; y and `kept` are what forward gave, and `kept` is used up."""
+    """Gradients from those of outputs and last state; y and `kept` are what forward gave, and `kept` is used up.
+
+    With segments y is not read.
+    """
     frame = Frame.of(lib, given, how)
     rows, like = frame.rows, given.x
-    carried = [frame.pad(rows.sort(d)) for d in d_state]
-    h_before = frame.room(like, int(frame.recurrent > 0))
-    wide = -(-frame.inputs // lib.lanes) * lib.lanes
-    d_x = torch.empty(rows.total, wide, dtype=like.dtype) if x_too and frame.inputs else None
-    # The loop's own product reads whole vectors of x; where F has a remainder torch's does it.
-    d_W = like.new_empty(frame.gates * frame.padded, wide) if frame.inputs and wide == frame.inputs else None
-    d_R = like.new_empty(frame.recurrent * frame.padded, frame.padded) if frame.recurrent else None
-    names = frame.gates, frame.apart, frame.params, frame.recurrent * lib.norm
-    shared = torch.empty(sum(names), frame.padded, dtype=like.dtype)
-    fields = frame.fields(given, how) | {
-        "z": kept.z,
-        "zr": kept.zr,
-        "zn": kept.zn,
-        "kept": [frame.read(rows.pack(y)), *kept.states],
+    carried = [frame.pad(rows.sort(d)) for d in grads[1:]]
+    found: dict[str, Any] = _buffers(frame, like, x_too=x_too, segments=kept.begins is not None)
+    fields: dict[str, Any] = frame.fields(given, how) | kept._asdict() | found
+    del fields["states"]
+    if frame.inputs % lib.lanes:  # the product with x reads whole vectors of it
+        fields["x"] = F.pad(fields["x"], (0, -frame.inputs % lib.lanes))
+        fields["x_step"] = fields["x"].shape[1]
+    fields |= {
+        "kept": None if y is None else [frame.read(rows.pack(y)), *kept.states],
         "first": [frame.read(rows.sort(s)) for s in given.state],
-        "d_y": frame.read(rows.pack(d_y)),
+        "d_y": frame.read(rows.pack(grads[0])),
         "d_state": carried,
-        "h_before": h_before,
-        "d_x": d_x,
-        "d_W": d_W,
-        "d_R": d_R,
-        "d_shared": shared,
     }
     frame.call(lib.backward, fields, backward=True)
-    b, b_r, params, gain = (part if len(part) else None for part in frame.cut(shared).split(names))
-    if given.W is None:
-        x, W = rows.unpack(frame.by_gate(kept.z, frame.gates)), None
-    else:
-        x = None if d_x is None else rows.unpack(frame.cut(d_x, frame.inputs))
-        W = frame.weight(kept.z.t() @ fields["x"] if d_W is None else d_W, frame.gates, frame.inputs)
-    R = None if d_R is None else frame.weight(d_R, frame.recurrent, frame.units)
+    d_x, d_W, d_R = found["d_x"], found["d_W"], found["d_R"]
+    names = frame.gates, frame.apart, frame.params, frame.recurrent * lib.norm
+    b, b_r, params, gain = (part if len(part) else None for part in frame.cut(found["d_shared"]).split(names))
     flat = (None if v is None else v.reshape(-1) for v in (None if given.b is None else b, b_r, gain))
-    return (x, W, R, *flat, params, *(rows.unsort(frame.cut(d)) for d in carried))
+    if d_x is not None:
+        d_x = rows.unpack(frame.cut(d_x, frame.inputs) if frame.inputs else frame.by_gate(d_x, frame.gates))
+    return (
+        d_x,
+        None if d_W is None else frame.weight(d_W, frame.gates, frame.inputs),
+        None if d_R is None else frame.weight(d_R, frame.recurrent, frame.units),
+        *flat,
+        params,
+        *(rows.unsort(frame.cut(d)) for d in carried),
+    )
 
 
-def _spread(frame: Frame, values: Tensor) -> Tensor:
-    """(N, G·H) to (N, G·ld), in memory of its own."""
-    return frame.pad(values.reshape(-1, frame.units)).reshape(len(values), -1)
+def _buffers(frame: Frame, like: Tensor, *, x_too: bool, segments: bool) -> dict[str, Tensor | None]:
+    """Where backward writes gradients, with padded columns."""
+    wide = -(-frame.inputs // frame.lib.lanes) * frame.lib.lanes
+    lines = frame.gates + frame.apart + frame.params + frame.recurrent * frame.lib.norm
+    return {
+        "h_before": frame.room(like, int(frame.recurrent > 0 and not segments)),
+        "d_x": like.new_empty(frame.rows.total, wide or frame.gates * frame.padded) if x_too else None,
+        "d_W": like.new_empty(frame.gates * frame.padded, wide) if wide else None,
+        "d_R": like.new_empty(frame.recurrent * frame.padded, frame.padded) if frame.recurrent else None,
+        "d_shared": like.new_empty(lines, frame.padded),
+    }

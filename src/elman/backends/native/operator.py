@@ -6,7 +6,8 @@ more, and a `custom_op` with shapes for `torch.compile` and `torch.export`, whic
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, cast
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,77 +20,26 @@ from elman.backends.native.library import library
 from elman.cells import find_cell, name_of
 from elman.graph import Traced, trace
 
-Saved = list[Tensor | None]
-
 
 class Call(NamedTuple):
-    """Everything that is not differentiated; segment as in `backends.base.Pass`."""
+    """Everything that is not differentiated."""
 
     traced: Traced
-    lengths: Tensor | None
-    drop: Tensor | None
-    zone: tuple[Tensor | None, ...]
-    reverse: bool
-    segment: int | None
-
-    def parts(self, steps: int) -> list[tuple[slice, Manner]]:
-        """The stretches of time that are run one after another, in the order in which they are run."""
-        if self.segment is None:
-            return [(slice(0, steps), Manner(self.lengths, self.drop, self.zone, self.reverse))]
-        starts = range(0, steps, self.segment)
-        return [self._part(start, self.segment) for start in (reversed(starts) if self.reverse else starts)]
-
-    def _part(self, start: int, size: int) -> tuple[slice, Manner]:
-        time = slice(start, start + size)
-        left = None if self.lengths is None else (self.lengths - start).clamp(0, size)
-        zone = tuple(z if z is None or z.ndim == 2 else z[time] for z in self.zone)
-        return time, Manner(left, self.drop, zone, self.reverse)
+    how: Manner
 
 
-def run(call: Call, given: Given, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Saved]:
-    """Outputs, last state, and what `differentiate` needs: a `Kept`, flat, or the state before each segment."""
+def run(call: Call, given: Given, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
+    """Outputs, last state and, with `keep`, what `differentiate` needs."""
     lib = library(call.traced, given.x.dtype, layer_norm=given.gain is not None)
-    parts = call.parts(given.x.shape[0])
-    if call.segment is None:
-        y, last, kept = kernel.forward(lib, given, parts[0][1], keep=keep)
-        return y, last, [] if kept is None else [kept.z, kept.zr, kept.zn, *kept.states]
-    y = given.x.new_empty(*given.x.shape[:2], given.state[0].shape[1])
-    state, begins = given.state, []
-    for time, how in parts:
-        begins.append(torch.stack(state))
-        y[time], state, _ = kernel.forward(lib, given._replace(x=given.x[time], state=state), how, keep=False)
-    return y, state, [torch.stack(begins)] if keep else []
+    return kernel.forward(lib, given, call.how, keep=keep)
 
 
 def differentiate(
-    call: Call, given: Given, y: Tensor | None, saved: Saved, grads: tuple[Tensor, ...], *, x_too: bool = True
+    call: Call, given: Given, y: Tensor | None, kept: Kept, grads: Sequence[Tensor], *, x_too: bool = True
 ) -> Gradients:
-    """Gradients of all that was given; `saved` is used up unless it is segments, which need no outputs y."""
-    if call.segment is not None:
-        return _by_segment(call, given, saved[0], grads[0], grads[1:], x_too=x_too)
+    """Gradients of all that was given; `kept` is used up unless it is segments, which need no outputs y."""
     lib = library(call.traced, given.x.dtype, layer_norm=given.gain is not None)
-    kept = Kept._make((*saved[:3], tuple(saved[3:])))
-    how = call.parts(given.x.shape[0])[0][1]
-    return kernel.backward(lib, given, how, cast(Tensor, y), kept, grads[0], grads[1:], x_too=x_too)
-
-
-def _by_segment(
-    call: Call, given: Given, begins: Any, d_y: Tensor, d_state: tuple[Tensor, ...], *, x_too: bool
-) -> Gradients:
-    """Last segment first: its steps are run again, this time kept, and its gradients added to the rest."""
-    lib = library(call.traced, given.x.dtype, layer_norm=given.gain is not None)
-    d_x = torch.empty_like(given.x) if x_too else None
-    total: Gradients = ()
-    for (time, how), begin in zip(reversed(call.parts(given.x.shape[0])), begins.flip(0), strict=True):
-        part = given._replace(x=given.x[time], state=tuple(begin))
-        y, _, kept = kernel.forward(lib, part, how, keep=True)
-        found = kernel.backward(lib, part, how, y, cast(Kept, kept), d_y[time], d_state, x_too=x_too)
-        if d_x is not None:
-            d_x[time] = cast(Tensor, found[0])
-        d_state, weights = cast(tuple[Tensor, ...], found[7:]), found[1:7]
-        pairs = zip(total or (None,) * 6, weights, strict=True)
-        total = tuple(new if old is None or new is None else old.add_(new) for old, new in pairs)
-    return (d_x, *total, *d_state)
+    return kernel.backward(lib, given, call.how, y, kept, grads, x_too=x_too)
 
 
 def through_eager(call: Call, given: Given, grads: tuple[Tensor, ...]) -> Gradients:
@@ -106,8 +56,9 @@ def _eager(call: Call, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
     if W is None or b is None:  # x is W x + b already
         W, b = torch.eye(x.shape[-1], dtype=x.dtype), x.new_zeros(x.shape[-1])
     named = {} if params is None else dict(zip(call.traced.cell.params, params, strict=True))
-    zone = {s: z for s, z in zip(call.traced.cell.states, call.zone, strict=True) if z is not None}
-    how = Pass(call.lengths, call.reverse, call.drop, zone, None)
+    lengths, drop, zone, reverse, _ = call.how
+    shares = {s: z for s, z in zip(call.traced.cell.states, zone, strict=True) if z is not None}
+    how = Pass(lengths, reverse, drop, shares, None)
     return Eager().unroll(call.traced, Weights(W, R, b, b_r, named, None, gain), x, state, how)
 
 
@@ -117,9 +68,9 @@ class Unroll(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, call: Call, *flat: Tensor | None) -> tuple[Tensor, ...]:
         """Outputs and last state."""
-        y, last, saved = run(call, Given.of(flat), keep=True)
+        y, last, kept = run(call, Given.of(flat), keep=True)
         ctx.call, ctx.count, ctx.used = call, len(flat), False
-        ctx.save_for_backward(*flat, y if call.segment is None else None, *saved)
+        ctx.save_for_backward(*flat, y if call.how.segment is None else None, *kept[:4], *kept.states)
         return (y, *last)
 
     @staticmethod
@@ -127,13 +78,14 @@ class Unroll(torch.autograd.Function):
         """Gradients of all that was given."""
         everything = ctx.saved_tensors
         call, given = ctx.call, Given.of(everything[: ctx.count])
-        y, *saved = everything[ctx.count :]
         if torch.is_grad_enabled():  # create_graph: someone will differentiate these gradients
             return None, *through_eager(call, given, grads)
-        if ctx.used and call.segment is None:  # retain_graph: the first time has used up what was saved
-            y, _, saved = run(call, given, keep=True)
+        y, *saved = everything[ctx.count :]
+        kept = Kept._make((*saved[:4], tuple(saved[4:])))
+        if ctx.used and kept.begins is None:  # retain_graph: the first time has used up what was kept
+            y, _, kept = run(call, given, keep=True)
         ctx.used = True
-        return None, *differentiate(call, given, y, saved, grads, x_too=ctx.needs_input_grad[1])
+        return None, *differentiate(call, given, y, kept, grads, x_too=ctx.needs_input_grad[1])
 
 
 # The other door. A cell goes through it by name: an exported program finds it again where the cell is defined.
@@ -153,7 +105,8 @@ def _call(
     if cell not in _cells:
         spell(trace(find_cell(cell.split(":")[0], "elman::unroll")))
     traced = _cells[cell]
-    return Call(traced, lengths, drop, tuple(zone) or (None,) * len(traced.cell.states), reverse, segment or None)
+    shares = tuple(zone) or (None,) * len(traced.cell.states)
+    return Call(traced, Manner(lengths, drop, shares, reverse, segment or None))
 
 
 @torch.library.custom_op("elman::unroll", mutates_args=())
@@ -184,8 +137,8 @@ def unroll_backward(
     """Gradients of the tensors that are there, in order. It runs forward again: nothing is kept between the doors."""
     call = _call(lengths, drop, zone, cell, reverse, segment)
     given = Given(x, W, R, b, b_r, gain, params, tuple(state))
-    y, _, saved = run(call, given, keep=True)
-    found = differentiate(call, given, y, saved, tuple(grads))
+    y, _, kept = run(call, given, keep=True)
+    found = differentiate(call, given, y, kept, grads)
     separate = (v if v is None else v.clone() for v in found[3:7])  # slices of one buffer, which may not be returned
     return [v for v in (*found[:3], *separate, *found[7:]) if v is not None]
 

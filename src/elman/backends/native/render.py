@@ -51,7 +51,7 @@ OPERATIONS: dict[str, str] = {
     "where": "choose({}, {}, {})",
 }
 BITS = {torch.float32: 32, torch.float64: 64}
-PARTS = ("lanes.h", "product.h", "team.h", "units.h", "normalise.h", "loop.c", "step.c")
+PARTS = ("lanes.h", "product.h", "team.h", "units.h", "normalise.h", "prepare.h", "loop.h", "calls.c", "step.c")
 
 
 def render(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> str:

@@ -45,7 +45,7 @@ class Stepper:
         fields = {name: value.detach().contiguous() for name, value in tensors.items() if value is not None}
         fields |= {"x": x, "state": state, "kept": [output], "zone": self._zone}
         fields |= dict.fromkeys(("steps", "rows", "total", "threads", "parts"), 1)
-        fields |= {"inputs": w.W.shape[1], "units": self.units, "padded": padded}
+        fields |= {"inputs": w.W.shape[1], "x_step": w.W.shape[1], "units": self.units, "padded": padded}
         args = lib.arguments.fill(fields)
         scratch = torch.empty(lib.scratch(args, False), dtype=torch.uint8)
         args[lib.arguments.place["scratch"]] = scratch.data_ptr()

@@ -83,22 +83,23 @@ static void multiply(long rows, const real *a, long lda, const Packed *b, const 
     }
 }
 
-/* C = A' B, columns `from` to `to` of A against `columns` vectors of B, added up over `rows` rows of both. BLOCK of
-   these at a time, so that what a tile needs of B is still near when the next tile comes. */
-static void correlate(long rows, const real *a, long lda, long from, long to, const real *b, long ldb, long columns,
-                      const real *zeros, real *c, long ldc)
+/* C = start + A' B, columns `from` to `to` of A against all ldb of B, added up over `rows` rows of both; with start NULL on
+   top of C. BLOCK rows at a time, so that what a tile needs of B is still near when the next tile comes. */
+static void correlate(long rows, const real *a, long lda, long from, long to, const real *b, long ldb,
+                      const real *start, real *c)
 {
     enum { BLOCK = 128 };
-    const long tiles = (to - from + ROWS - 1) / ROWS;
+    const long tiles = (to - from + ROWS - 1) / ROWS, columns = ldb / V;
     for (long row = 0; row < rows || row == 0; row += BLOCK) {
         const long depth = rows - row < BLOCK ? rows - row : BLOCK;
+        const int first = row == 0 && start != NULL;
         for (long column = 0; column < columns; column += PANEL) {
             const long width = columns - column < PANEL ? columns - column : PANEL;
             for (long i = 0; i < tiles; i++) {
                 const long m = from + i * (to - from) / tiles, end = from + (i + 1) * (to - from) / tiles;
-                real *at = c + m * ldc + column * V;
+                real *at = c + m * ldb + column * V;
                 across[width - 1][end - m - 1](depth, a + row * lda + m, lda, b + row * ldb + column * V, ldb,
-                                               row ? at : zeros, row ? ldc : 0, at, ldc);
+                                               first ? start : at, first ? 0 : ldb, at, ldb);
             }
         }
     }

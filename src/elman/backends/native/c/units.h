@@ -16,16 +16,24 @@
 
 typedef struct {
     const Args *a;
-    long from, to;       /* the chunk's steps */
-    long origin;         /* the row that stands first in z and zr, zn */
-    real *z, *zr, *zn;   /* pre-activations; those of R h that stay apart; R h before normalisation */
+    long from, to;           /* the chunk's steps */
+    long begin, end;         /* the steps that are kept: all, or those of one segment */
+    long origin, kept_from;  /* the rows that stand first in z, zr, zn, and in kept and h_before */
+    real *z, *zr, *zn;       /* pre-activations; those of R h that stay apart; R h before normalisation */
+    real *state[STATES];     /* of each sequence, now */
+    real *kept[STATES];      /* after each step */
+    const real *first[STATES]; /* before the first step that is kept */
+    real *h_before;          /* what was multiplied by R at each step */
     Packed W, summed, apart; /* weights as the direction needs them; with NORM, all of R is in `summed` */
     const real *bias, *bias_apart, *gain, *gain_x, *params, *fixed, *zeros;
     real *spare, *sums; /* for each thread: rows of its own, and gradients of what all steps share */
     long spare_size, sums_size;
+    int rolling; /* z, zr and zn hold one chunk after another */
+    int adding;  /* gradients of W and R go on top of what is there */
 } Job;
 
 INLINE long least(long a, long b) { return a < b ? a : b; }
+INLINE long whole_vectors(long n) { return (n + V - 1) / V * V; }
 INLINE long active(const Args *a, long t) { return a->sizes ? a->sizes[t] : a->rows; }
 INLINE long offset(const Args *a, long t) { return a->offsets ? a->offsets[t] : t * a->rows; }
 INLINE long end_of(const Args *a, long t) { return offset(a, t) + active(a, t); }
@@ -68,15 +76,15 @@ static void forward_units(const Job *j, long rows, long first, long row, const r
         for (long i = 0; i < rows; i++) {
             vec x[GATES], r[AT_LEAST_1(APART)], s[STATES], n[STATES];
             load_gates(a, z + i * GATES * ld, zr + i * APART * ld, u, x, r);
-            for (int k = 0; k < STATES; k++) s[k] = load(a->state[k] + (first + i) * ld + u);
+            for (int k = 0; k < STATES; k++) s[k] = load(j->state[k] + (first + i) * ld + u);
             cell_forward(x, r, s, p, q, n);
             for (int k = 0; k < STATES; k++) {
                 if (a->zone[k]) {
                     const vec kept = share_kept(a, k, row + i, u);
                     n[k] = kept * s[k] + (1 - kept) * n[k];
                 }
-                store(a->state[k] + (first + i) * ld + u, n[k]);
-                if (a->kept[k]) store(a->kept[k] + (row + i) * ld + u, n[k]);
+                store(j->state[k] + (first + i) * ld + u, n[k]);
+                if (j->kept[k]) store(j->kept[k] + (row - j->kept_from + i) * ld + u, n[k]);
             }
         }
     }
@@ -126,7 +134,7 @@ static void backward_units(const Job *j, long rows, long first, long row, real *
             for (int n = 0; n < PARAMS; n++) total_p[n] += dp[n];
             if (RECURRENT) {
                 const vec fed = a->drop ? s[0] * load(a->drop + (first + i) * ld + u) : s[0];
-                store(a->h_before + (row + i) * ld + u, choose(real_unit, fed, all(0)));
+                store(j->h_before + (row - j->kept_from + i) * ld + u, choose(real_unit, fed, all(0)));
             }
         }
         for (int g = 0; g < GATES; g++, sums += ld) store(sums + u, load(sums + u) + total_x[g]);
