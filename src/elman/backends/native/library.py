@@ -65,25 +65,33 @@ def library(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> Library:
     return _open[key]
 
 
-@functools.cache
-def openmp() -> int:
-    """The address of `GOMP_parallel` in the OpenMP runtime that torch itself runs on, or 0.
+_forked = False
 
-    Sharing its threads is what keeps two pools from fighting for the cores.
+
+def openmp() -> int:
+    """The address of `GOMP_parallel` in the OpenMP runtime that torch itself runs on, or 0: threads of our own then.
+
+    Sharing its threads is what keeps two pools from fighting for the cores. They do not survive a fork, and calling
+    them afterwards would wait for ever.
     """
-    folder = Path(torch.__file__).parent / "lib"
+    return 0 if _forked else _openmp_of_torch()
+
+
+@functools.cache
+def _openmp_of_torch() -> int:
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         try:
-            return ctypes.cast(ctypes.CDLL(str(folder / name)).GOMP_parallel, ctypes.c_void_p).value or 0
+            code = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
+            return ctypes.cast(code.GOMP_parallel, ctypes.c_void_p).value or 0
         except (OSError, AttributeError):
             continue
     return 0
 
 
-if hasattr(os, "register_at_fork"):  # its threads do not survive a fork, and calling it then would wait for them
+def _remember_fork() -> None:
+    global _forked
+    _forked = True
 
-    def _forget_openmp() -> None:
-        openmp.cache_clear()
-        globals()["openmp"] = int
 
-    os.register_at_fork(after_in_child=_forget_openmp)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_remember_fork)
