@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-all check format clean
+.PHONY: demo test test-all check bench format clean
 .DEFAULT_GOAL := demo
 
 # torch first and alone: whatever is installed after it finds the pinned one in place.
@@ -30,6 +30,12 @@ check: $(READY)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest
+
+# Half an hour on a machine that does nothing else; `make bench BENCH=--quick` for two minutes. Faster but wrong is no
+# result, so the contract tests come first. The table also goes into the page about speed, where there is one.
+bench: $(READY)
+	$(BIN)/python -m pytest tests/contracts -q -k native
+	$(BIN)/elman bench cpu --out docs/results $(patsubst %,--page %,$(wildcard docs/performance.md)) $(BENCH)
 
 format: $(READY)
 	$(BIN)/ruff format .

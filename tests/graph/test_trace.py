@@ -148,3 +148,17 @@ def test_equal_expressions_become_one_node():
     assert build.op("neg", build.op("neg", x)) == x
     assert build.op("mul", build.const(1), x) == build.op("add", x, build.const(0)) == x
     assert build.op("add", build.const(1), build.const(2)) == build.const(3)
+
+
+def test_the_fingerprint_knows_parameters_that_a_step_does_not_read_and_their_order():
+    def made(names):
+        class Told(elman.Cell):
+            gates = ("u",)
+            params = dict.fromkeys(names, 1.0)
+
+            def step(self, x, r, s, p):
+                return x.u * p.a
+
+        return trace(Told()).fingerprint
+
+    assert len({made("a"), made("ab"), made("ba")}) == 3

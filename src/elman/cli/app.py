@@ -19,10 +19,13 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+bench = typer.Typer(help="Measure how fast compiled cells are, beside what else there is.", no_args_is_help=True)
+app.add_typer(bench, name="bench", rich_help_panel=None)
+
 Columns = list[str] | None
 
 
-def command(run: Callable[..., None]) -> Callable[..., None]:
+def command(run: Callable[..., None], place: typer.Typer = app) -> Callable[..., None]:
     """A subcommand whose user's mistakes are one line on stderr and exit code 2; a signal is 128 + its number."""
 
     @functools.wraps(run)
@@ -38,7 +41,7 @@ def command(run: Callable[..., None]) -> Callable[..., None]:
             print(f"\nelman: {problem if problem.args else 'stopped.'}", file=sys.stderr)
             raise typer.Exit(getattr(problem, "exit_code", 130)) from None
 
-    return app.command()(answered)
+    return place.command()(answered)
 
 
 def main() -> None:
@@ -193,6 +196,30 @@ def _libraries(number: int) -> str:
 
 def _bytes(size: int) -> str:
     return f"{size / 1e3:.0f} kB" if size < 1e6 else f"{size / 1e6:.1f} MB"
+
+
+@bench.callback()
+def _bench() -> None:
+    """Measure how fast compiled cells are, beside what else there is."""
+
+
+@functools.partial(command, place=bench)
+def cpu(
+    only: Annotated[
+        Columns,
+        typer.Option(help="Part, repeat for more: accuracy, build, grid, custom, packed, step, checkpoint, growth."),
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A few shapes, in about two minutes.")] = False,
+    threads: Annotated[list[int] | None, typer.Option(help="Threads; repeat for more. [1, 2]")] = None,
+    isa: Annotated[str, typer.Option(help="native, or avx2 to hold peers and ours to it.")] = "native",
+    out: Annotated[Path, typer.Option(help="Folder for JSON, table and pictures.")] = Path("bench"),
+    page: Annotated[Path | None, typer.Option(help="Page with <!-- bench --> marks that takes the table.")] = None,
+) -> None:
+    """Time compiled cells against torch.nn, PyTorch loops and torch.compile: half an hour, less with --quick."""
+    from elman.evidence.speed import FULL, QUICK, bench_cpu, restrict
+
+    restrict(isa, sys.argv[1:])
+    bench_cpu(out, only=only or (), threads=threads or (1, 2), plan=QUICK if quick else FULL, page=page)
 
 
 @command

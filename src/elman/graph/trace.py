@@ -54,7 +54,8 @@ class Traced:
     fingerprint: str = field(init=False)
 
     def __post_init__(self) -> None:
-        text = f"{self.gates}{self.cell.states}{dict(self.cell.initial)}{self.forward}{self.backward}"
+        cell = self.cell
+        text = f"{self.gates}{cell.states}{tuple(cell.params)}{dict(cell.initial)}{self.forward}{self.backward}"
         object.__setattr__(self, "fingerprint", hashlib.sha256(text.encode()).hexdigest()[:12])
 
     @property

@@ -250,13 +250,13 @@ class Recurrent(nn.Module):
         steps, rows = x.shape[:2]
         valid = torch.as_tensor(lengths, device=x.device)
         check_shape(self._where, "lengths", valid, {"B": rows}, "Give one length per row.")
-        allowed = f"{self._where}: lengths must be whole numbers in 0 … {steps}, got "
+        allowed = f"{self._where}: lengths must be whole numbers in 0 … "
         if valid.dtype == torch.bool or valid.is_floating_point():
-            raise ShapeError(f"{allowed}{valid.dtype}.")
-        if torch.compiler.is_compiling():  # a branch on values would break the graph
-            torch.ops.aten._assert_async.msg(((valid >= 0) & (valid <= steps)).all(), f"{allowed}others.")
+            raise ShapeError(f"{allowed}{steps}, got {valid.dtype}.")
+        if torch.compiler.is_compiling():  # a branch on values would break the graph, T in the text would fix T
+            torch.ops.aten._assert_async.msg(((valid >= 0) & (valid <= steps)).all(), f"{allowed}T, got others.")
         elif rows and not 0 <= int(valid.min()) <= int(valid.max()) <= steps:
-            raise ShapeError(f"{allowed}{valid.tolist()}.")
+            raise ShapeError(f"{allowed}{steps}, got {valid.tolist()}.")
         return valid
 
     def check_state(self, state: State, rows: int) -> State:

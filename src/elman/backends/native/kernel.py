@@ -14,7 +14,7 @@ from elman.backends.native import library as libraries
 from elman.backends.native.library import Library
 from elman.backends.native.rows import Rows
 
-SMALL = 1 << 18  # multiplications below which a second thread costs more than it brings
+SMALL = 1 << 20  # multiplications below which a second thread costs more than it brings
 
 
 class Given(NamedTuple):

@@ -29,7 +29,11 @@ class Library:
     """
 
     def __init__(self, path: Path, traced: Traced, *, norm: bool) -> None:
-        code = ctypes.CDLL(str(path))
+        try:
+            code = ctypes.CDLL(str(path))
+        except OSError as problem:  # a folder mounted noexec
+            hint = "Set ELMAN_CACHE_DIR to a folder that programs may run from."
+            raise CompileError(f"{path}: expected a library that can be loaded, got {problem}. {hint}") from problem
         self.path, self.norm, self.gates = path, norm, len(traced.gates)
         self.arguments = Arguments(len(traced.cell.states))
         self.lanes: int = code.elman_lanes()

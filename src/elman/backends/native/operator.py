@@ -18,6 +18,7 @@ from elman.backends.native import kernel
 from elman.backends.native.kernel import Given, Gradients, Kept, Manner
 from elman.backends.native.library import library
 from elman.cells import find_cell, name_of
+from elman.errors import CellError, UnknownNameError
 from elman.graph import Traced, trace
 
 
@@ -99,12 +100,26 @@ def spell(traced: Traced) -> str:
     return text
 
 
+def _find(text: str) -> Traced:
+    """The cell that another process spelt so; raises `UnknownNameError`, or `CellError` if it computes otherwise."""
+    name, expected = text.split(":")
+    try:
+        traced = trace(find_cell(name, "elman::unroll"))
+    except UnknownNameError as problem:
+        mend = f"If {name!r} is a cell of your own, define or import it before the program runs."
+        raise UnknownNameError(f"{problem} {mend}") from None
+    if spell(traced) != text:
+        raise CellError(
+            f"elman::unroll: expected the cell {name!r} as it was when the program was exported ({expected}), got one "
+            f"that computes otherwise ({traced.fingerprint}). Define it as it was then, or export anew."
+        )
+    return traced
+
+
 def _call(
     lengths: Tensor | None, drop: Tensor | None, zone: list[Tensor], cell: str, reverse: bool, segment: int
 ) -> Call:
-    if cell not in _cells:
-        spell(trace(find_cell(cell.split(":")[0], "elman::unroll")))
-    traced = _cells[cell]
+    traced = _cells.get(cell) or _find(cell)
     shares = tuple(zone) or (None,) * len(traced.cell.states)
     return Call(traced, Manner(lengths, drop, shares, reverse, segment or None))
 

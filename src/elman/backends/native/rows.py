@@ -61,7 +61,8 @@ class Rows:
         if self.index is not None:
             flat = values.new_zeros(self.steps * self.batch, values.shape[1])
             values = flat.index_copy_(0, self.index, values)
-        return values.reshape(self.steps, self.batch, -1)
+        # .data is no view: torch lets nobody write in place into a view that an autograd.Function returns.
+        return values.reshape(self.steps, self.batch, values.shape[1]).data
 
     def sort(self, values: Tensor) -> Tensor:
         """(B, ·) by descending length."""

@@ -1,16 +1,25 @@
 /* ---- layer normalisation, over all gates of a row ------------------------------------------------------------------ */
 
-/* Sum of (a - centre) (b - centre) over the row's units, or of a alone where b is NULL. */
-static real over_units(const Args *args, long gates, const real *a, const real *b, real centre)
+/* Mean over the row's units of (a - centre) (b - centre), or of a - centre where b is NULL. */
+INLINE real over_units(const Args *args, long gates, const real *a, const real *b, real centre)
 {
-    vec sum = all(0);
-    for (long g = 0; g < gates; g++)
-        for (long u = 0; u < args->padded; u += V) {
-            const long at = g * args->padded + u;
-            vec term = load(a + at) - centre;
-            if (b) term *= load(b + at) - centre;
-            sum += choose(real_units(args, u), term, all(0));
+    const long ld = args->padded, whole = args->units / V * V;
+    vec sum = all(0), rest = all(0); /* two sums: neither waits for the other */
+    for (long g = 0; g < gates; g++, a += ld, b = b ? b + ld : b) {
+        for (long u = 0; u < whole; u += V) {
+            const vec term = load(a + u) - centre;
+            const vec product = b ? term * (load(b + u) - centre) : term;
+            if (u & V)
+                sum += product;
+            else
+                rest += product;
         }
+        if (whole < ld) {
+            const vec term = load(a + whole) - centre;
+            rest += choose(real_units(args, whole), b ? term * (load(b + whole) - centre) : term, all(0));
+        }
+    }
+    sum += rest;
     real total = 0;
     for (int i = 0; i < V; i++) total += sum[i];
     return total / (real)(gates * args->units);

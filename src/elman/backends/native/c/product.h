@@ -110,20 +110,35 @@ typedef struct {
     long groups, units, padded, step;
 } Axis;
 
+/* V columns of V numbers, which lie one after another in the source, turned into V rows of the panel. Through a block of
+   its own: rows of a matrix are often 2^n apart and would push each other out of the cache. */
+INLINE void turn(real *to, long width, const real *from, long step)
+{
+    real block[V][V] __attribute__((aligned(LANE_BYTES)));
+    for (int j = 0; j < V; j++) store(block[j], load(from + j * step));
+    for (int k = 0; k < V; k++)
+        for (int j = 0; j < V; j++) to[k * width + j] = block[j][k];
+}
+
 /* The vector of columns that starts at `column` of one group, for all k; rows of the panel are `width` apart. */
 static void pack_column(real *to, long width, Axis deep, Axis across, const real *source, long left)
 {
     for (long group = 0; group < deep.groups; group++)
-        for (long k = 0; k < deep.padded; k++, to += width) {
+        for (long k = 0; k < deep.padded;) {
             const real *from = source + (group * deep.units + k) * deep.step;
+            real *row = to + (group * deep.padded + k) * width;
+            if (left >= V && deep.step == 1 && k + V <= deep.units) {
+                turn(row, width, from, across.step);
+                k += V;
+                continue;
+            }
             if (k >= deep.units || left <= 0)
-                store(to, all(0));
+                store(row, all(0));
             else if (left >= V && across.step == 1)
-                store(to, load(from));
-            else if (left >= V)
-                for (int j = 0; j < V; j++) to[j] = from[j * across.step];
+                store(row, load(from));
             else
-                for (int j = 0; j < V; j++) to[j] = j < left ? from[j * across.step] : 0;
+                for (int j = 0; j < V; j++) row[j] = j < left ? from[j * across.step] : 0;
+            k++;
         }
 }
 
