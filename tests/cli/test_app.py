@@ -95,13 +95,13 @@ def test_an_interrupted_run_says_how_to_go_on_and_goes_on(table, tmp_path):
         "--windows",
         "1",
     )
-    command = [sys.executable, "-m", "elman.cli.app", "forecast", str(table), *columns, "--steps", "400"]
+    command = [sys.executable, "-m", "elman.cli.app", "forecast", str(table), *columns, "--steps", "1500"]
     process = subprocess.Popen(
         [*command, "--out", "run"], cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
     )
     checkpoint = tmp_path / "run" / "backtest" / "checkpoint.safetensors"
     while not checkpoint.exists() and process.poll() is None:
-        time.sleep(0.05)
+        time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143, stderr

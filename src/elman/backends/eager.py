@@ -189,7 +189,7 @@ def blank(x: Tensor, lengths: Tensor | None) -> Tensor:
     """x (T, B, F) with 0 past each row's length: a NaN that stands there must not reach a gradient."""
     if lengths is None:
         return x
-    past = torch.arange(len(x), device=x.device)[:, None] >= lengths
+    past = torch.arange(x.shape[0], device=x.device)[:, None] >= lengths  # len(x) would fix T in torch.export
     return x.masked_fill(past.unsqueeze(-1), 0.0)
 
 

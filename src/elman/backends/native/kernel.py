@@ -14,7 +14,7 @@ from elman.backends.native import library as libraries
 from elman.backends.native.library import Library
 from elman.backends.native.rows import Rows
 
-SMALL = 1 << 20  # multiplications below which a second thread costs more than it brings
+SMALL = 1 << 20  # multiplications that can be shared, below which a second thread costs more than it brings
 
 
 class Given(NamedTuple):
@@ -95,8 +95,9 @@ class Frame:
         inputs = 0 if given.W is None else width
         gates = (width if given.W is None else given.W.shape[0]) // units
         apart, recurrent = (0 if w is None else w.shape[0] // units for w in (given.b_r, given.R))
-        work = steps * batch * units * (gates * inputs + recurrent * units)
-        threads = torch.get_num_threads() if work >= SMALL else 1
+        # Sequences are dealt to threads, steps only before the loop: one sequence shares no more than W x.
+        shared = steps * batch * units * (gates * inputs + (recurrent * units if batch > 1 else 0))
+        threads = torch.get_num_threads() if shared >= SMALL else 1
         rows = Rows.of(steps, batch, how.lengths, threads)
         params = 0 if given.params is None else given.params.shape[0]
         return cls(lib, rows, gates, apart, recurrent, params, units, inputs, threads)
