@@ -155,3 +155,33 @@ def test_every_catalogued_cell_documents_equation_shapes_and_source():
         for part in ("h_t = ", "(B, ", "Source: "):
             assert part in cell.__doc__, (cell, part)
         assert "doi:10." in cell.__doc__ or "arXiv:" in cell.__doc__, cell
+
+
+def test_a_singular_name_is_refused():
+    with pytest.raises(CellError, match=r"Odd\.state: a cell has no such thing\. Write states = …"):
+
+        class Odd(elman.Cell):
+            gates = ("h",)
+            state = ("h", "m")
+
+            def step(self, x, r, s, p):
+                return x.h
+
+
+@pytest.mark.parametrize(
+    "value, message",
+    [
+        (lambda x: x * torch.tensor(2.0), "reads a tensor from outside. Use a Python number, or declare it in params"),
+        (lambda x: x / x.shape[-1] ** 0.5, "does not work on one unit at a time"),
+    ],
+)
+def test_what_a_single_unit_does_not_have_is_one_line(value, message):
+    class Odd(elman.Cell):
+        gates = ("h",)
+
+        def step(self, x, r, s, p):
+            return value(x.h + r.h)
+
+    with pytest.raises(CellError, match=message) as caught:
+        elman.Recurrent(Odd, 2, 3)
+    assert "\n" not in str(caught.value)

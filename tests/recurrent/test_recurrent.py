@@ -18,7 +18,9 @@ def test_a_wrong_shape_is_one_clear_line():
     for call, message in {
         lambda: rnn(torch.zeros(32, 8)): r"Recurrent\(GRU\): x must be \(B, T, 8\), got \(32, 8\)\. Add a time axis",
         lambda: rnn(torch.zeros(2, 3, 7)): r"must be \(B, T, 8\), got \(2, 3, 7\)",
-        lambda: rnn(torch.zeros(2, 3, 8, dtype=torch.long)): "must be floating point",
+        lambda: rnn(
+            torch.zeros(2, 3, 8, dtype=torch.long)
+        ): r"must be torch\.float32 as the weights are, got torch\.int64",
         lambda: rnn(torch.zeros(2, 3, 8), lengths=[3]): r"lengths must be \(2\), got \(1,\)",
         lambda: rnn(torch.zeros(2, 3, 8), lengths=[3, 4]): r"whole numbers in 0 … 3, got \[3, 4\]",
         lambda: rnn(torch.zeros(2, 3, 8), lengths=[-1, 3]): "whole numbers in 0 … 3",
@@ -50,6 +52,14 @@ def test_a_wrong_option_is_refused(options, message):
 def test_an_unknown_backend_gets_a_suggestion():
     with pytest.raises(UnknownNameError, match=r"unknown backend 'eagre', did you mean 'eager'\?"):
         elman.Recurrent("gru", 2, 3, backend="eagre")
+
+
+def test_a_backend_set_later_is_checked_when_used():
+    rnn = elman.Recurrent("gru", 2, 3)
+    rnn.backend = "nativ"
+    for use in (lambda: rnn(torch.zeros(1, 2, 2)), rnn.explain_backend):
+        with pytest.raises(UnknownNameError, match="unknown backend 'nativ', did you mean 'native'"):
+            use()
 
 
 def test_explain_backend_names_the_choice():

@@ -24,15 +24,19 @@ def check_backend(name: str, where: str) -> None:
 def select(name: str, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> Backend:
     """The backend to use; one that was asked for by name runs or raises `OptionError` with its reason."""
     if name != "auto":
+        check_backend(name, f"backend of {traced.name}")
         reason = BACKENDS[name].refusal(traced, weights, x, how)
         if reason is not None:
-            raise OptionError(f"backend={name!r}: cannot run {traced.name} because {reason}. Use backend='auto'.")
+            raise OptionError(
+                f"backend={name!r}: cannot run {traced.name} because {reason.rstrip('.')}. Use backend='auto'."
+            )
         return BACKENDS[name]
     return next(b for b in BACKENDS.values() if b.refusal(traced, weights, x, how) is None)
 
 
 def explain(name: str, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str:
     """Which backend `select` would choose, and why each other was refused, one line each."""
+    check_backend(name, f"backend of {traced.name}")
     lines = []
     for key, backend in BACKENDS.items():
         reason = backend.refusal(traced, weights, x, how)

@@ -107,6 +107,9 @@ def build(cell: type[Cell]) -> Cell:
 
 
 def _check_declaration(cls: type[Cell]) -> None:
+    for right in ("gates", "states", "params"):
+        if right[:-1] in vars(cls):
+            raise CellError(f"{cls.__name__}.{right[:-1]}: a cell has no such thing. Write {right} = ….")
     for kind in ("gates", "states"):
         names = getattr(cls, kind)
         if isinstance(names, str) or not isinstance(names, Iterable) or not all(isinstance(n, str) for n in names):

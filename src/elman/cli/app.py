@@ -215,7 +215,7 @@ def cpu(
     out: Annotated[Path, typer.Option(help="Folder for JSON, table and pictures.")] = Path("bench"),
     page: Annotated[Path | None, typer.Option(help="Page with <!-- bench --> marks that takes the table.")] = None,
 ) -> None:
-    """Time compiled cells against torch.nn, PyTorch loops and torch.compile: half an hour, less with --quick."""
+    """Time compiled cells against torch.nn, PyTorch loops and torch.compile: some twenty minutes, less with --quick."""
     from elman.evidence.speed import FULL, QUICK, bench_cpu, restrict
 
     restrict(isa, sys.argv[1:])

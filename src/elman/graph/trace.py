@@ -161,7 +161,14 @@ def _joint_graph(cell: Cell) -> Graph:
     check_step(cell, Fields, is_pointwise)
     some = [torch.tensor(0.25, dtype=torch.float64) for _ in names]
     cotangents = [torch.tensor(1.0, dtype=torch.float64) for _ in cell.states]
-    fx = make_fx(torch.func.functionalize(both), decomposition_table=_broken_up())(some, cotangents)
+    try:
+        fx = make_fx(torch.func.functionalize(both), decomposition_table=_broken_up())(some, cotangents)
+    except (RuntimeError, IndexError) as problem:
+        said = str(problem).strip().splitlines()[0].rstrip(".")
+        raise CellError(
+            f"{type(cell).__name__}.step: it does not work on one unit at a time: {said}. A step may use neither the "
+            f"shape of its values nor tensors from outside."
+        ) from problem
     fx.graph.eliminate_dead_code()
     return _read(cell, fx.graph, [*names, *(f"d.{s}" for s in cell.states)], [*cell.states, *(f"d{n}" for n in names)])
 
@@ -190,6 +197,10 @@ def _read(cell: Cell, fx: Any, inputs: list[str], outputs: list[str]) -> Graph:
 def _refuse(cell: Cell, node: Any) -> None:
     """Names the line of the step that uses an operation no backend knows, or its derivative."""
     check_step(cell, Fields, lambda op: is_pointwise(op) and (is_known(op) or op in _broken_up()))
+    if node.op == "get_attr":
+        raise CellError(
+            f"{type(cell).__name__}.step: it reads a tensor from outside. Use a Python number, or declare it in params."
+        )
     arguments = ", ".join(f"{k}={v}" for k, v in node.kwargs.items())
     what = f"{node.target}({arguments})" if arguments else node.target
     raise CellError(

@@ -99,7 +99,7 @@ def check_shape(where: str, what: str, value: Tensor, expected: Mapping[str, int
     sizes = tuple(expected.values())
     if value.ndim != len(sizes) or any(e not in (None, g) for e, g in zip(sizes, value.shape, strict=True)):
         wanted = ", ".join(name if size is None else str(size) for name, size in expected.items())
-        raise ShapeError(f"{where}: {what} must be ({wanted}), got {tuple(value.shape)}. {mend}")
+        raise ShapeError(f"{where}: {what} must be ({wanted}), got {tuple(value.shape)}. {mend}".rstrip())
 
 
 def autocasts(kind: str) -> bool:

@@ -236,12 +236,16 @@ class Recurrent(nn.Module):
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor):
-            raise ShapeError(f"{self._where}: x must be a tensor, got {type(x).__name__}. Write torch.as_tensor(x).")
+            packed = isinstance(x, nn.utils.rnn.PackedSequence)
+            mend = "Give it padded, and lengths=, or use elman.nn." if packed else "Write torch.as_tensor(x)."
+            raise ShapeError(f"{self._where}: x must be a tensor, got {type(x).__name__}. {mend}")
         if x.ndim != 3 or x.shape[-1] != self.input_size:
-            check_shape(self._where, "x", x, self._axes(), "Add a time axis: x[:, None]." if x.ndim == 2 else "")
+            check_shape(self._where, "x", x, self._axes(), _axis_to_add(self.batch_first) if x.ndim == 2 else "")
         dtype = self._weight.dtype
         if x.dtype != dtype and not autocasts(x.device.type):
-            raise ShapeError(f"{self._where}: x must be floating point, {dtype}, got {x.dtype}. Write x.to({dtype}).")
+            raise ShapeError(
+                f"{self._where}: x must be {dtype} as the weights are, got {x.dtype}. Write x.to({dtype})."
+            )
 
     def _check_lengths(self, x: Tensor, lengths: Tensor | Sequence[int] | None) -> Tensor | None:
         """The lengths as a tensor."""
@@ -268,6 +272,9 @@ class Recurrent(nn.Module):
         expected = {"L·D": len(self.layers), "B": rows, "H": self.hidden_size}
         for name, part in zip(names, state, strict=True):
             check_shape(self._where, f"state {name!r}", part, expected, "Pass what an earlier call returned.")
+            if part.dtype != self._weight.dtype and not autocasts(part.device.type):
+                wanted = f"{self._weight.dtype} as the weights are"
+                raise ShapeError(f"{self._where}: state {name!r} must be {wanted}, got {part.dtype}. Write .to().")
         return state
 
     def _pass(self, x: Tensor, lengths: Tensor | None, *, reverse: bool) -> Pass:
@@ -285,6 +292,11 @@ class Recurrent(nn.Module):
             zoneout = {s: kept(self.zoneout, steps, rows) if self.training else self.zoneout for s in self.cell.states}
         segment = math.isqrt(max(steps - 1, 0)) + 1 if isinstance(self.checkpoint, str) else self.checkpoint
         return Pass(lengths, reverse, mask, zoneout, segment)
+
+
+def _axis_to_add(batch_first: bool) -> str:
+    one, steps = ("x[None]", "x[:, None]") if batch_first else ("x[:, None]", "x[None]")
+    return f"Add a time axis: {steps}; or, for one sequence, a batch axis: {one}."
 
 
 def _side_by_side(parts: Sequence[Tensor]) -> Tensor:

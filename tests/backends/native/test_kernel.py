@@ -394,3 +394,12 @@ def test_asked_for_by_name_it_never_gives_way(name):
         call(rnn, torch.randn(2, 4, 3))
     rnn = elman.Recurrent("gru", 3, 5)
     call(rnn, torch.randn(2, 4, 3))
+
+
+@pytest.mark.parametrize("inputs, hidden", [(3, 16), (16, 16), (17, 20), (20, 64)])
+def test_gradients_lie_row_by_row(inputs, hidden):
+    rnn = elman.Recurrent("gru", inputs, hidden, backend="native")
+    x = torch.randn(2, 5, inputs, requires_grad=True)
+    for gradient in torch.autograd.grad(rnn(x)[0].sum(), [*rnn.parameters(), x]):
+        assert gradient.is_contiguous() or gradient.transpose(0, 1).is_contiguous()
+        gradient.reshape(-1) if gradient.ndim == 3 else gradient.view(-1)

@@ -136,10 +136,7 @@ def _home() -> Path | None:
     try:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
-        raise OptionError(
-            f"the folder for compiled libraries {home}: expected a folder, got a file in its place. "
-            "Move that away, or name another folder in ELMAN_CACHE_DIR."
-        ) from None
+        raise _no_folder(home) from None
     except OSError:
         return None
     _check_private(home, home.stat())
@@ -154,8 +151,17 @@ def _known() -> Path | None:
         status = home.stat()
     except (OSError, RuntimeError):
         return None
+    if not stat.S_ISDIR(status.st_mode):
+        raise _no_folder(home)
     _check_private(home, status)
     return home
+
+
+def _no_folder(home: Path) -> OptionError:
+    return OptionError(
+        f"the folder for compiled libraries {home}: expected a folder, got a file in its place. "
+        "Move that away, or name another folder in ELMAN_CACHE_DIR."
+    )
 
 
 @functools.cache

@@ -127,7 +127,8 @@ class Frame:
         """A weight's gradient (gates·ld, ·) cut to (gates·H, columns)."""
         if padded.shape == (gates * self.units, columns):
             return padded
-        return padded.reshape(gates, self.padded, -1)[:, : self.units, :columns].reshape(gates * self.units, columns)
+        cut = padded.reshape(gates, self.padded, -1)[:, : self.units, :columns]
+        return cut.reshape(gates * self.units, columns).contiguous()  # reshape may give a view with gaps between rows
 
     def fields(self, given: Given, how: Manner) -> dict[str, Any]:
         """What both directions hand to C."""

@@ -26,19 +26,19 @@ class Plan:
     growth         along T, B and H: the sizes, and the shape with 0 for the axis
     """
 
-    rounds: int = 7
+    rounds: int = 5
     at_least: float = 0.02
-    patience: float = 1.5
-    longest: float = 1.2
+    patience: float = 0.6
+    longest: float = 0.6
     accuracy: Shapes = ((100, 4, 64), (1000, 1, 64), (100, 32, 256))
     cells: tuple[str, ...] = tuple(CATALOGUE)
     build_steps: tuple[int, ...] = (16, 512, 4096)
     grid: Axes = ((20, 100, 1000), (1, 4, 32, 128), (16, 64, 128, 256, 512))
     custom: Axes = ((100,), (1, 16), (64, 128, 512))
     compiled: Shapes = ((20, 16, 64), (20, 1, 128))
-    compiled_limit: float = 400.0
+    compiled_limit: float = 120.0
     compile_steps: int = 512
-    compile_limit: float = 180.0
+    compile_limit: float = 150.0
     packed: Shapes = ((500, 16, 64), (500, 32, 128), (1000, 32, 64), (1000, 32, 256))
     step: tuple[int, ...] = (16, 64, 256)
     step_calls: int = 20_000
