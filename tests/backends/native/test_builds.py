@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-from elman.backends.native.compiler import find_compiler, no_compiler_reason
-
 ROOT = Path(__file__).parents[3]
 # At -O3 instrumented code takes half a minute a cell to compile. Tensors are watched, too: torch asks posix_memalign.
 SANITIZE = "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -36,14 +34,6 @@ NEIGHBOURS = {
     "test_fuzz": "",
 }
 NARROW = {"AVX2": "-mno-avx512f", "SSE2": "-march=x86-64"}
-
-
-@pytest.fixture
-def compiler():
-    found = find_compiler()
-    if found is None:
-        pytest.skip(no_compiler_reason())
-    return found
 
 
 @pytest.fixture(scope="module")

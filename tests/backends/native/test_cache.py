@@ -18,7 +18,7 @@ import pytest
 
 import elman
 from elman.backends.native import cache
-from elman.backends.native.compiler import Compiler, find_compiler, no_compiler_reason
+from elman.backends.native.compiler import Compiler
 from elman.errors import CompileError, OptionError, RunError
 
 SOURCE = "int answer(void) { return 42; }\n"
@@ -34,14 +34,6 @@ from elman.backends.native import cache
 from elman.backends.native.compiler import find_compiler
 SOURCE = {SOURCE!r}
 """
-
-
-@pytest.fixture
-def compiler():
-    found = find_compiler()
-    if found is None:
-        pytest.skip(no_compiler_reason())
-    return found
 
 
 @pytest.fixture

@@ -9,19 +9,13 @@ import torch
 
 import elman
 from elman.backends.native import kernel
-from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from elman.errors import OptionError
 from tests.conftest import assert_close
 from tests.contracts.conftest import UsersOwn, gradients, make, run
 
 SOME_CELLS = {"lstm": "lstm", "gru": "gru", "minlstm": "minlstm", "users_own": UsersOwn}
 OTHER = {None: "stored", 3: "in segments"}
-
-
-@pytest.fixture(autouse=True)
-def _a_compiler():
-    if find_compiler() is None:
-        pytest.skip(no_compiler_reason())
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 @pytest.fixture(params=SOME_CELLS)

@@ -12,7 +12,6 @@ import torch
 
 import elman
 from elman.backends.native import operator
-from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from elman.errors import CellError, UnknownNameError
 from tests.conftest import assert_close
 from tests.contracts.conftest import UsersOwn, make, run
@@ -23,9 +22,7 @@ F64 = torch.float64
 
 
 @pytest.fixture(autouse=True)
-def _a_compiler():
-    if find_compiler() is None:
-        pytest.skip(no_compiler_reason())
+def _a_compiler(compiler):
     torch._dynamo.reset()
 
 

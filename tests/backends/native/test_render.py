@@ -42,14 +42,6 @@ long elman_lanes(void) { return V; }
 """  # noqa: E501
 
 
-@pytest.fixture(scope="module")
-def compiler():
-    found = find_compiler()
-    if found is None:
-        pytest.skip(no_compiler_reason())
-    return found
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _a_cache_of_our_own(tmp_path_factory):
     """Random expressions would fill the user's."""

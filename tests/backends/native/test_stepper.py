@@ -10,7 +10,6 @@ import pytest
 import torch
 
 import elman
-from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from elman.backends.native.stepper import Stepper
 from elman.errors import ShapeError
 from tests.conftest import assert_close
@@ -23,12 +22,7 @@ STACKS = {
     "zoneout, learned start": {"num_layers": 2, "zoneout": 0.3, "learn_initial_state": True},
     "all": {"num_layers": 3, "residual": True, "layer_norm": True, "zoneout": 0.2, "learn_initial_state": True},
 }
-
-
-@pytest.fixture(autouse=True)
-def _a_compiler():
-    if find_compiler() is None:
-        pytest.skip(no_compiler_reason())
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 @pytest.fixture(params=CELLS)

@@ -19,18 +19,12 @@ import pytest
 import torch
 
 import elman
-from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from tests.conftest import assert_close
 from tests.contracts.conftest import gradients, make, run
 
 ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0  # seconds after which something hangs
-
-
-@pytest.fixture(autouse=True)
-def _a_compiler():
-    if find_compiler() is None:
-        pytest.skip(no_compiler_reason())
+pytestmark = pytest.mark.usefixtures("compiler")
 
 
 def net(cell="lstm", dtype=torch.float32, **options):

@@ -159,14 +159,6 @@ class Frame:
             "drop": None if how.drop is None else self.read(rows.sort(how.drop)),
         }
 
-    def call(self, function: Any, fields: dict[str, Any], *, backward: bool) -> None:
-        """Runs it with scratch memory of the size it asks for."""
-        arguments = self.lib.arguments
-        args = arguments.fill(fields)
-        scratch = torch.empty(self.lib.scratch(args, backward), dtype=torch.uint8)
-        args[arguments.place["scratch"]] = scratch.data_ptr()
-        function(args)
-
 
 def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
     """Outputs (T, B, H), the last state and, with `keep`, what backward needs."""
@@ -185,7 +177,8 @@ def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Ten
         states=tuple(torch.empty_like(y) if all_steps else None for _ in state[1:]),
     )
     fields = frame.fields(given, how) | kept._asdict() | {"state": state, "kept": [y, *kept.states], "states": None}
-    frame.call(lib.forward, fields, backward=False)
+    args, _scratch = lib.arrange(fields, backward=False)
+    lib.forward(args)
     return rows.unpack(frame.cut(y)), tuple(rows.unsort(frame.cut(s)) for s in state), kept
 
 
@@ -209,16 +202,17 @@ def backward(
     found: dict[str, Any] = _buffers(frame, like, x_too=x_too, segments=kept.begins is not None)
     fields: dict[str, Any] = frame.fields(given, how) | kept._asdict() | found
     del fields["states"]
-    if frame.inputs % lib.lanes:  # the product with x reads whole vectors of it
-        fields["x"] = F.pad(fields["x"], (0, -frame.inputs % lib.lanes))
-        fields["x_step"] = fields["x"].shape[1]
+    wide = lib.padded(frame.inputs)
+    if wide > frame.inputs:  # the product with x reads whole vectors of it
+        fields |= {"x": F.pad(fields["x"], (0, wide - frame.inputs)), "x_step": wide}
     fields |= {
         "kept": None if y is None else [frame.read(rows.pack(y)), *kept.states],
         "first": [frame.read(rows.sort(s)) for s in given.state],
         "d_y": frame.read(rows.pack(grads[0])),
         "d_state": carried,
     }
-    frame.call(lib.backward, fields, backward=True)
+    args, _scratch = lib.arrange(fields, backward=True)
+    lib.backward(args)
     d_x, d_W, d_R = found["d_x"], found["d_W"], found["d_R"]
     names = frame.gates, frame.apart, frame.params, frame.recurrent * lib.norm
     b, b_r, params, gain = (part if len(part) else None for part in frame.cut(found["d_shared"]).split(names))
@@ -237,7 +231,7 @@ def backward(
 
 def _buffers(frame: Frame, like: Tensor, *, x_too: bool, segments: bool) -> dict[str, Tensor | None]:
     """Where backward writes gradients, with padded columns."""
-    wide = -(-frame.inputs // frame.lib.lanes) * frame.lib.lanes
+    wide = frame.lib.padded(frame.inputs)
     lines = frame.gates + frame.apart + frame.params + frame.recurrent * frame.lib.norm
     return {
         "h_before": frame.room(like, int(frame.recurrent > 0 and not segments)),

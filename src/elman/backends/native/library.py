@@ -5,9 +5,12 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from elman.backends.native import cache
 from elman.backends.native.arguments import Arguments
@@ -47,6 +50,13 @@ class Library:
             function.argtypes = [ctypes.c_void_p] * count
         self.step.restype = None
         self.step.argtypes = [ctypes.c_void_p, ctypes.c_long, ctypes.c_long]
+
+    def arrange(self, fields: Mapping[str, Any], *, backward: bool) -> tuple[ctypes.Array[ctypes.c_int64], Tensor]:
+        """The bytes of `Args` with scratch memory of the size that the call asks for, and that memory."""
+        args = self.arguments.fill(fields)
+        scratch = torch.empty(self.scratch(args, backward), dtype=torch.uint8)
+        args[self.arguments.place["scratch"]] = scratch.data_ptr()
+        return args, scratch
 
     def padded(self, units: int) -> int:
         """The least multiple of V that holds so many units."""

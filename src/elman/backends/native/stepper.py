@@ -46,9 +46,7 @@ class Stepper:
         fields |= {"x": x, "state": state, "kept": [output], "zone": self._zone}
         fields |= dict.fromkeys(("steps", "rows", "total", "threads", "parts"), 1)
         fields |= {"inputs": w.W.shape[1], "x_step": w.W.shape[1], "units": self.units, "padded": padded}
-        args = lib.arguments.fill(fields)
-        scratch = torch.empty(lib.scratch(args, False), dtype=torch.uint8)
-        args[lib.arguments.place["scratch"]] = scratch.data_ptr()
+        args, scratch = lib.arrange(fields, backward=False)
         job = ctypes.create_string_buffer(lib.job_bytes)
         lib.open(args, job)
         self._memory += [fields, args, scratch, job]

@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-
 typedef struct {
     void (*part)(const void *job, long number);
     const void *job;
