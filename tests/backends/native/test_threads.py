@@ -19,6 +19,7 @@ import pytest
 import torch
 
 import elman
+from elman.backends.native import kernel, library
 from tests.conftest import assert_close
 from tests.contracts.conftest import gradients, make, run
 
@@ -64,6 +65,65 @@ def test_any_number_of_threads_gives_the_same_result(cell, case):
         torch.set_num_threads(threads)
         for name, got in everything(rnn, x, lengths).items():
             assert_close(got, expected[name], f"{threads} threads, {name}")
+
+
+@pytest.fixture
+def crew(monkeypatch):
+    """All threads share the units of all sequences, whatever the sizes."""
+    monkeypatch.setattr(kernel, "_crew", lambda threads, batch, weights: threads)
+    monkeypatch.setattr(kernel, "SMALL", 0)
+
+
+TOGETHER = CASES | {
+    "dropout": ({"recurrent_dropout": 0.3, "zoneout": 0.2}, 3, [40, 12, 2]),
+    "checkpoint of one": ({"checkpoint": 7}, 1, None),
+}
+NOT_OPENMP = {"torch's threads": None, "plain threads": (0, 0)}
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5], ids=str)
+@pytest.mark.parametrize("others", NOT_OPENMP.values(), ids=NOT_OPENMP)
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mgu"])
+@pytest.mark.parametrize("case", TOGETHER.values(), ids=TOGETHER)
+def test_threads_that_share_the_units_give_the_same_result(crew, monkeypatch, cell, case, others, threads):
+    options, rows, lengths = case
+    rnn, x = net(cell, torch.float64, **options), some_input(rows, dtype=torch.float64)
+    expected = everything(rnn, x, lengths)
+    if others is not None:
+        monkeypatch.setattr(library, "openmp", lambda: others)
+    torch.set_num_threads(threads)
+    for name, got in everything(rnn, x, lengths).items():
+        assert_close(got, expected[name], name)
+
+
+def test_few_sequences_and_many_units_are_shared_by_units():
+    assert kernel._crew(threads=2, batch=1, weights=4 * 128 * 128) == 2
+    assert kernel._crew(threads=2, batch=4, weights=4 * 256 * 256) == 2
+    assert kernel._crew(threads=2, batch=4, weights=4 * 64 * 64) == 1
+    assert kernel._crew(threads=2, batch=64, weights=4 * 512 * 512) == 1
+    assert kernel._crew(threads=1, batch=1, weights=4 * 512 * 512) == 1
+
+
+FEWER = """
+import torch, elman
+torch.manual_seed(0)
+rnn = elman.Recurrent("lstm", 8, 128, backend="native")
+x = torch.randn(1, 200, 8)
+with torch.no_grad():
+    expected, _ = rnn(x)
+    torch.set_num_threads(4)
+    print("the same" if torch.equal(rnn(x)[0], expected) else "another result")
+"""
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_a_limit_on_openmp_threads_leaves_nobody_waiting(limit):
+    environment = os.environ | {"OMP_THREAD_LIMIT": str(limit), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", FEWER]
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE, cwd=ROOT, env=environment, check=False
+    )
+    assert done.stdout.strip() == "the same", done.stderr[-3000:]
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])
@@ -138,6 +198,17 @@ def test_a_forked_child_computes_the_same(parent, child):
         assert_close(torch.from_numpy(got), torch.from_numpy(expected), "in the child")
     with torch.no_grad():  # and the parent goes on
         assert_close(rnn(x)[0], torch.from_numpy(expected), "in the parent")
+
+
+@forks
+def test_a_forked_child_shares_units(crew):
+    torch.set_num_threads(2)
+    rnn, x = net("lstm", torch.float64), some_input(1, dtype=torch.float64)
+    with torch.no_grad():
+        expected = rnn(x)[0]
+        got = in_a_fork(lambda: rnn(x)[0].numpy())
+    assert not isinstance(got, str), got
+    assert_close(torch.from_numpy(got), expected, "in the child")
 
 
 @forks

@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-NUMBER, READ, WRITE, ROWS, CODE = "long", "const real *", "real *", "const int64_t *", "OpenMP *"
+NUMBER, READ, WRITE, ROWS, CODE, SIZE = "long", "const real *", "real *", "const int64_t *", "OpenMP *", "TeamSize *"
 # Name, C type, and whether there is one for each state of the cell.
 FIELDS: tuple[tuple[str, str, bool], ...] = (
     *((name, NUMBER, False) for name in ("steps", "rows", "inputs", "x_step", "units", "padded", "total", "segment")),
-    *((name, NUMBER, False) for name in ("threads", "parts", "reverse", "zone_step")),
+    *((name, NUMBER, False) for name in ("threads", "parts", "crew", "reverse", "zone_step")),
     ("openmp", CODE, False),
+    ("team_size", SIZE, False),
     *((name, ROWS, False) for name in ("sizes", "offsets", "cuts")),
     *((name, READ, False) for name in ("x", "pre", "W", "R", "b", "b_r", "gain", "gain_x", "params", "drop", "d_y")),
     *((name, WRITE, False) for name in ("z", "zr", "zn", "begins", "h_before", "d_x", "d_W", "d_R", "d_shared")),
@@ -26,7 +27,7 @@ FIELDS: tuple[tuple[str, str, bool], ...] = (
 def struct() -> str:
     """The declaration of `Args`."""
     lines = [f"    {kind} {name}{'[STATES]' if each else ''};".replace("* ", "*") for name, kind, each in FIELDS]
-    openmp = "typedef void OpenMP(void (*)(void *), void *, unsigned, unsigned);"
+    openmp = "typedef void OpenMP(void (*)(void *), void *, unsigned, unsigned);\ntypedef int TeamSize(void);"
     return "\n".join([openmp, "typedef struct {", *lines, "} Args;\n"])
 
 

@@ -15,6 +15,7 @@ from elman.backends.native.library import Library
 from elman.backends.native.rows import Rows
 
 SMALL = 1 << 20  # multiplications that can be shared, below which a second thread costs more than it brings
+MOST_THREADS = 64  # as in c/team.h
 
 
 class Given(NamedTuple):
@@ -70,7 +71,10 @@ class Kept(NamedTuple):
 
 @dataclass
 class Frame:
-    """One call's sizes: gates G, apart Ga, recurrent Gr, params P, units H, padded to ld, inputs F, and its rows."""
+    """One call's sizes: gates G, apart Ga, recurrent Gr, params P, units H, padded to ld, inputs F, its rows and threads.
+
+    crew  threads that share the units of all sequences; 1: they share the sequences
+    """
 
     lib: Library
     rows: Rows
@@ -81,6 +85,7 @@ class Frame:
     units: int
     inputs: int
     threads: int
+    crew: int
 
     @property
     def padded(self) -> int:
@@ -95,12 +100,15 @@ class Frame:
         inputs = 0 if given.W is None else width
         gates = (width if given.W is None else given.W.shape[0]) // units
         apart, recurrent = (0 if w is None else w.shape[0] // units for w in (given.b_r, given.R))
-        # Sequences are dealt to threads, steps only before the loop: one sequence shares no more than W x.
-        shared = steps * batch * units * (gates * inputs + (recurrent * units if batch > 1 else 0))
-        threads = torch.get_num_threads() if shared >= SMALL else 1
-        rows = Rows.of(steps, batch, how.lengths, threads)
+        threads, weights = torch.get_num_threads(), recurrent * units * units
+        crew = 1 if lib.norm else _crew(threads, batch, weights)
+        # One sequence without a crew shares no more than W x.
+        shared = steps * batch * (units * gates * inputs + (weights if batch > 1 or crew > 1 else 0))
+        if shared < SMALL:
+            threads = crew = 1
+        rows = Rows.of(steps, batch, how.lengths, threads if crew == 1 else 1)
         params = 0 if given.params is None else given.params.shape[0]
-        return cls(lib, rows, gates, apart, recurrent, params, units, inputs, threads)
+        return cls(lib, rows, gates, apart, recurrent, params, units, inputs, threads, crew)
 
     def room(self, like: Tensor, columns: int) -> Tensor | None:
         """A buffer with so many padded columns for each row; None for no column."""
@@ -136,6 +144,7 @@ class Frame:
         zone = [z if z is None else self.read(rows.pack(z)) if z.ndim == 3 else self.read(z) for z in how.zone]
         weights = zip(Given._fields[1:7], given[1:7], strict=True)
         x = rows.pack(given.x)
+        openmp, team_size = libraries.openmp() if self.threads > 1 else (0, 0)
         return {name: value.contiguous() for name, value in weights if value is not None} | {
             "x": None if given.W is None else x,
             "pre": self.read(x.reshape(-1, self.units)) if given.W is None else None,
@@ -149,15 +158,27 @@ class Frame:
             "total": rows.total,
             "threads": self.threads,
             "parts": rows.parts,
+            "crew": self.crew,
             "reverse": how.reverse,
             "zone": zone,
             "zone_step": self.padded if moving else 0,
-            "openmp": libraries.openmp() if self.threads > 1 else 0,
+            "openmp": openmp,
+            "team_size": team_size,
             "sizes": rows.sizes,
             "offsets": rows.offsets,
             "cuts": rows.cuts,
             "drop": None if how.drop is None else self.read(rows.sort(how.drop)),
         }
+
+
+def _crew(threads: int, batch: int, weights: int) -> int:
+    """How many threads go through time together, each with some units of all sequences; 1: each with its own sequences.
+
+    Two meetings at each step pay where a thread has no sequence of its own, or few and an R beyond the nearer caches.
+    """
+    each = batch // threads
+    pays = threads > 1 and each < 16 and weights >= 1 << (13 + 2 * min(each, 2))
+    return min(threads, MOST_THREADS) if pays else 1
 
 
 def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept]:

@@ -82,24 +82,25 @@ def library(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> Library:
 _forked = False
 
 
-def openmp() -> int:
-    """The address of `GOMP_parallel` in the OpenMP runtime that torch itself runs on, or 0: threads of our own then.
+def openmp() -> tuple[int, int]:
+    """The addresses of `GOMP_parallel` and `omp_get_num_threads` in the OpenMP runtime that torch itself runs on.
 
-    Sharing its threads is what keeps two pools from fighting for the cores. They do not survive a fork, and calling
-    them afterwards would wait for ever.
+    (0, 0) where there is none: threads of our own then. Sharing torch's keeps two pools from fighting for the cores.
+    They do not survive a fork, and calling them afterwards would wait for ever.
     """
-    return 0 if _forked else _openmp_of_torch()
+    return (0, 0) if _forked else _openmp_of_torch()
 
 
 @functools.cache
-def _openmp_of_torch() -> int:
+def _openmp_of_torch() -> tuple[int, int]:
     for name in ("libtorch_cpu.so", "libtorch_cpu.dylib"):
         try:
             code = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / name))
-            return ctypes.cast(code.GOMP_parallel, ctypes.c_void_p).value or 0
+            parallel, size = (ctypes.cast(f, ctypes.c_void_p) for f in (code.GOMP_parallel, code.omp_get_num_threads))
+            return parallel.value or 0, size.value or 0
         except (OSError, AttributeError):
             continue
-    return 0
+    return 0, 0
 
 
 def _remember_fork() -> None:

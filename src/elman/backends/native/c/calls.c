@@ -16,6 +16,15 @@ INLINE void set_kept(Job *j, long s, long stop)
     j->origin = j->kept_from = offset(j->a, j->begin);
 }
 
+/* Through the chunk, each thread with sequences of its own, or `crew` threads together with all of them. */
+static void loop(const Job *j, void (*rows)(const void *, long), void (*units)(const void *, long, Meeting *))
+{
+    if (j->a->crew > 1)
+        together(units, j, j->a->crew, j->a->openmp, j->a->team_size);
+    else
+        share(rows, j, j->a->parts, j->a->openmp);
+}
+
 static void run(Job *j, long s, long stop)
 {
     const Args *a = j->a;
@@ -24,7 +33,7 @@ static void run(Job *j, long s, long stop)
         set_chunk(j, s, least(s + chunk, stop));
         if (j->rolling) j->origin = offset(a, j->from);
         share(project, j, a->threads, a->openmp);
-        share(advance, j, a->parts, a->openmp);
+        loop(j, advance, advance_together);
     }
 }
 
@@ -34,7 +43,7 @@ static void run_back(Job *j, long s, long stop)
     const long chunk = steps_per_chunk(a);
     for (; stop > s; stop -= chunk) {
         set_chunk(j, stop - s > chunk ? stop - chunk : s, stop);
-        share(retreat, j, a->parts, a->openmp);
+        loop(j, retreat, retreat_together);
         if (a->d_x) share(project_back, j, a->threads, a->openmp);
     }
     share(weigh, j, a->threads, a->openmp);
@@ -72,6 +81,7 @@ void elman_forward(const Args *a)
 {
     Arena arena = {a->scratch, 0};
     Job j = prepare(a, &arena, 0);
+    share(pack, &j, a->threads, a->openmp);
     const long size = a->begins ? a->segment : a->steps;
     for (long s = 0; s < a->steps; s += size) {
         if (a->begins) copy_states(a, s / size, j.state, 0);
@@ -84,6 +94,8 @@ void elman_backward(const Args *a)
     Arena arena = {a->scratch, 0};
     Job back, again;
     prepare_back(a, &arena, &back, &again);
+    share(pack, &back, a->threads, a->openmp);
+    if (a->begins) share(pack, &again, a->threads, a->openmp);
     memset(back.sums, 0, (size_t)(a->threads * back.sums_size) * sizeof(real));
     if (a->begins == NULL) run_back(&back, 0, a->steps);
     for (long segment = a->begins ? (a->steps - 1) / a->segment : -1; segment >= 0; segment--) {

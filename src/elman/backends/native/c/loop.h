@@ -21,7 +21,7 @@ static void project(const void *job, long i)
     if (a->pre)
         memcpy(z, a->pre + from * ld, (size_t)(rows * ld) * sizeof(real));
     else
-        multiply(rows, a->x + from * a->x_step, a->x_step, &j->W, j->bias, 0, z, ld);
+        multiply(rows, a->x + from * a->x_step, a->x_step, &j->W.packed, j->bias, 0, z, ld);
 }
 
 /* The same rows of gradients back through W, or as they are. */
@@ -36,47 +36,68 @@ static void project_back(const void *job, long i)
     if (a->pre)
         memcpy(a->d_x + from * wide, z, (size_t)(rows * ld) * sizeof(real));
     else
-        multiply(rows, z, ld, &j->W, j->zeros, 0, a->d_x + from * wide, wide);
+        multiply(rows, z, ld, &j->W.packed, j->zeros, 0, a->d_x + from * wide, wide);
 }
 
 /* Where the i-th thread's sequences begin. */
 INLINE long cut(const Args *a, long i) { return a->cuts ? a->cuts[i] : i * a->rows / a->parts; }
 
-/* Part i of the sequences, through all steps of the chunk. */
-static void advance(const void *job, long i)
+INLINE Share share_of(const Job *j, long part, long member, Meeting *all)
 {
-    const Job *j = job;
+    real *spare = j->spare + (part + member) * j->spare_size, *sums = j->sums + part * j->sums_size;
+    return (Share){cut(j->a, part), cut(j->a, part + 1), member, all, spare, sums};
+}
+
+/* A share of all steps of the chunk. With NORM there is one member: a row's mean is over the columns of all. */
+static void advance_share(const Job *j, const Share *my)
+{
     const Args *a = j->a;
-    const long ld = a->padded, low = cut(a, i);
+    const long ld = a->padded, low = my->low;
     for (long s = j->from; s < j->to; s++) {
         const long t = a->reverse ? j->from + j->to - 1 - s : s;
-        const long rows = least(active(a, t), cut(a, i + 1)) - low, row = offset(a, t) + low;
+        const long rows = least(active(a, t), my->high) - low, row = offset(a, t) + low;
         if (rows <= 0) continue;
         real *z = j->z + (row - j->origin) * GATES * ld, *zr = j->zr + (row - j->origin) * APART * ld;
         const real *fed = j->state[0] + low * ld;
         if (RECURRENT && a->drop) {
-            real *dropped = j->spare + i * j->spare_size;
-            for (long c = 0; c < rows * ld; c += V) store(dropped + c, load(fed + c) * load(a->drop + low * ld + c));
-            fed = dropped;
+            for (long c = 0; c < rows * ld; c += V) store(my->spare + c, load(fed + c) * load(a->drop + low * ld + c));
+            fed = my->spare;
         }
 #if NORM
         real *zn = j->zn + (row - j->origin) * RECURRENT * ld;
-        multiply(rows, fed, ld, &j->summed, j->zeros, 0, zn, RECURRENT * ld);
+        multiply(rows, fed, ld, &j->summed.packed, j->zeros, 0, zn, RECURRENT * ld);
         normalise(j, rows, z, zr, zn);
 #else
-        if (SUMMED) multiply(rows, fed, ld, &j->summed, z, GATES * ld, z, GATES * ld);
-        if (APART) multiply(rows, fed, ld, &j->apart, j->bias_apart, 0, zr, APART * ld);
+        if (SUMMED) multiply_share(my->member, my->all->members, rows, fed, ld, &j->summed.packed, z, GATES * ld, z, GATES * ld);
+        if (APART)
+            multiply_share(my->member, my->all->members, rows, fed, ld, &j->apart.packed, j->bias_apart, 0, zr, APART * ld);
 #endif
-        forward_units(j, rows, low, row, z, zr);
+        meet(my->all, my->member);
+        forward_units(j, my, rows, row, z, zr);
+        meet(my->all, my->member);
     }
+}
+
+static void advance(const void *job, long part)
+{
+    Meeting alone;
+    alone.members = 1;
+    const Share my = share_of(job, part, 0, &alone);
+    advance_share(job, &my);
+}
+
+static void advance_together(const void *job, long member, Meeting *all)
+{
+    const Share my = share_of(job, 0, member, all);
+    advance_share(job, &my);
 }
 
 /* The previous state of the rows that ran at the step before (in the order of time's run) was kept there; a row that
    begins here has its first state. */
-static void back_units(const Job *j, long rows, long low, long row, long t, real *z, real *zr, real *sums)
+static void back_units(const Job *j, const Share *my, long rows, long row, long t, real *z, real *zr)
 {
     const Args *a = j->a;
-    const long ld = a->padded, before = a->reverse ? t + 1 : t - 1;
+    const long ld = a->padded, low = my->low, before = a->reverse ? t + 1 : t - 1;
     const int none = before < j->begin || before >= j->end;
     long old = none ? 0 : least(active(a, before) - low, rows);
     if (old < 0) old = 0;
@@ -85,40 +106,59 @@ static void back_units(const Job *j, long rows, long low, long row, long t, real
         kept[k] = none ? NULL : j->kept[k] + (offset(a, before) - j->kept_from + low) * ld;
         first[k] = j->first[k] + (low + old) * ld;
     }
-    if (old) backward_units(j, old, low, row, z, zr, kept, sums);
+    if (old) backward_units(j, my, old, low, row, z, zr, kept);
     if (rows > old)
-        backward_units(j, rows - old, low + old, row + old, z + old * GATES * ld, zr + old * APART * ld, first, sums);
+        backward_units(j, my, rows - old, low + old, row + old, z + old * GATES * ld, zr + old * APART * ld, first);
 }
 
-static void retreat(const void *job, long i)
+static void retreat_share(const Job *j, const Share *my)
 {
-    const Job *j = job;
     const Args *a = j->a;
-    const long ld = a->padded, low = cut(a, i);
-    real *sums = j->sums + i * j->sums_size, *spare = j->spare + i * j->spare_size;
+    const long ld = a->padded, low = my->low, member = my->member, members = my->all->members;
     for (long s = j->to - 1; s >= j->from; s--) {
         const long t = a->reverse ? j->from + j->to - 1 - s : s;
-        const long rows = least(active(a, t), cut(a, i + 1)) - low, row = offset(a, t) + low;
+        const long rows = least(active(a, t), my->high) - low, row = offset(a, t) + low;
         if (rows <= 0) continue;
         real *z = j->z + (row - j->origin) * GATES * ld, *zr = j->zr + (row - j->origin) * APART * ld;
         real *d_h = a->d_state[0] + low * ld;
-        back_units(j, rows, low, row, t, z, zr, sums);
+        back_units(j, my, rows, row, t, z, zr);
         if (!RECURRENT) continue;
-        real *to = a->drop ? spare + NORM * RECURRENT * ld : d_h;
+        meet(my->all, my->member);
+        real *to = a->drop ? my->spare + NORM * RECURRENT * ld : d_h;
         const real *start = a->drop ? j->zeros : d_h;
         const long lds = a->drop ? 0 : ld;
 #if NORM
         real *zn = j->zn + (row - j->origin) * RECURRENT * ld;
-        normalise_backward(j, rows, z, zr, zn, spare, sums + (GATES + APART + PARAMS) * ld);
-        multiply(rows, zn, RECURRENT * ld, &j->summed, start, lds, to, ld);
+        normalise_backward(j, rows, z, zr, zn, my->spare, my->sums + (GATES + APART + PARAMS) * ld);
+        multiply(rows, zn, RECURRENT * ld, &j->summed.packed, start, lds, to, ld);
 #else
-        if (SUMMED) multiply(rows, z, GATES * ld, &j->summed, start, lds, to, ld);
-        if (APART) multiply(rows, zr, APART * ld, &j->apart, SUMMED ? to : start, SUMMED ? ld : lds, to, ld);
+        if (SUMMED) multiply_share(member, members, rows, z, GATES * ld, &j->summed.packed, start, lds, to, ld);
+        if (APART)
+            multiply_share(member, members, rows, zr, APART * ld, &j->apart.packed, SUMMED ? to : start, SUMMED ? ld : lds, to, ld);
 #endif
-        if (a->drop)
-            for (long c = 0; c < rows * ld; c += V)
-                store(d_h + c, load(d_h + c) + load(to + c) * load(a->drop + low * ld + c));
+        if (a->drop) {
+            const Packed *R = SUMMED || NORM ? &j->summed.packed : &j->apart.packed;
+            const long from = column_cut(R, member, members) * V, end = column_cut(R, member + 1, members) * V;
+            for (long i = 0; i < rows; i++)
+                for (long c = i * ld + from; c < i * ld + end; c += V)
+                    store(d_h + c, load(d_h + c) + load(to + c) * load(a->drop + low * ld + c));
+        }
+        meet(my->all, my->member);
     }
+}
+
+static void retreat(const void *job, long part)
+{
+    Meeting alone;
+    alone.members = 1;
+    const Share my = share_of(job, part, 0, &alone);
+    retreat_share(job, &my);
+}
+
+static void retreat_together(const void *job, long member, Meeting *all)
+{
+    const Share my = share_of(job, 0, member, all);
+    retreat_share(job, &my);
 }
 
 /* The i-th thread's share of the gates: gradients of W and R, added up over the rows that are kept. */

@@ -22,10 +22,16 @@ static const real *widen(Arena *arena, const real *from, long groups, long units
     return to;
 }
 
-static Packed pack_into(Arena *arena, Axis deep, Axis across, const real *source)
+static Packing packing(Arena *arena, Axis deep, Axis across, const real *source)
 {
-    real *to = take(arena, deep.groups * deep.padded * across.groups * across.padded);
-    return arena->base && source ? pack(to, deep, across, source) : (Packed){0, 0, to};
+    const long depth = deep.groups * deep.padded, columns = across.groups * across.padded;
+    return (Packing){{depth, columns / V, take(arena, depth * columns)}, deep, across, source};
+}
+
+static void pack(const void *job, long i)
+{
+    const Job *j = job;
+    for (int n = 0; n < 3; n++) pack_share((const Packing *[]){&j->W, &j->summed, &j->apart}[n], i, j->a->threads);
 }
 
 static long steps_per_chunk(const Args *a)
@@ -75,9 +81,9 @@ static Job prepare(const Args *a, Arena *arena, int backward)
     const real *second_R = a->R ? a->R + SUMMED * H * H : NULL;
     Job j = {.a = a, .end = a->steps};
     if (a->W && (!backward || a->d_x))
-        j.W = backward ? pack_into(arena, gates, inputs, a->W) : pack_into(arena, inputs, gates, a->W);
-    j.summed = backward ? pack_into(arena, first, unit, a->R) : pack_into(arena, unit, first, a->R);
-    j.apart = backward ? pack_into(arena, second, unit, second_R) : pack_into(arena, unit, second, second_R);
+        j.W = backward ? packing(arena, gates, inputs, a->W) : packing(arena, inputs, gates, a->W);
+    j.summed = backward ? packing(arena, first, unit, a->R) : packing(arena, unit, first, a->R);
+    j.apart = backward ? packing(arena, second, unit, second_R) : packing(arena, unit, second, second_R);
     prepare_shared(&j, arena);
     j.spare_size = (a->drop ? a->rows : 0) * ld + NORM * RECURRENT * ld;
     j.spare = take(arena, a->threads * j.spare_size);

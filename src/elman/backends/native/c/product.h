@@ -67,12 +67,20 @@ TILES(4)
 #endif
 static Tile *const along[PANEL][ROWS] = TABLE(along), *const across[PANEL][ROWS] = TABLE(across);
 
-/* C = start + A B. Panels outside, rows inside: each panel is fetched once and serves all rows from the nearest cache.
-   A row of `start` is lds further than the one before: 0 for one row that is used for all. */
-static void multiply(long rows, const real *a, long lda, const Packed *b, const real *start, long lds, real *c, long ldc)
+/* The first of the i-th share of B's columns when they are dealt to so many, in whole panels; counted in vectors. */
+INLINE long column_cut(const Packed *b, long i, long shares)
 {
-    const long blocks = (rows + ROWS - 1) / ROWS;
-    for (long column = 0; column < b->columns; column += PANEL) {
+    const long cut = i * ((b->columns + PANEL - 1) / PANEL) / shares * PANEL;
+    return cut < b->columns ? cut : b->columns;
+}
+
+/* The i-th share of the columns of C = start + A B. Panels outside, rows inside: each panel is fetched once and serves all
+   rows from the nearest cache. A row of `start` is lds further than the one before: 0 for one row that is used for all. */
+static void multiply_share(long i, long shares, long rows, const real *a, long lda, const Packed *b, const real *start,
+                           long lds, real *c, long ldc)
+{
+    const long blocks = (rows + ROWS - 1) / ROWS, end = column_cut(b, i + 1, shares);
+    for (long column = column_cut(b, i, shares); column < end; column += PANEL) {
         const long width = b->columns - column < PANEL ? b->columns - column : PANEL;
         const real *panel = b->values + column * V * b->depth;
         for (long block = 0; block < blocks; block++) { /* blocks of nearly equal size: 16 rows are 6 + 5 + 5 */
@@ -81,6 +89,11 @@ static void multiply(long rows, const real *a, long lda, const Packed *b, const 
                                             lds, c + from * ldc + column * V, ldc);
         }
     }
+}
+
+static void multiply(long rows, const real *a, long lda, const Packed *b, const real *start, long lds, real *c, long ldc)
+{
+    multiply_share(0, 1, rows, a, lda, b, start, lds, c, ldc);
 }
 
 /* C = start + A' B, columns `from` to `to` of A against all ldb of B, added up over `rows` rows of both; with start NULL on
@@ -142,14 +155,22 @@ static void pack_column(real *to, long width, Axis deep, Axis across, const real
         }
 }
 
-static Packed pack(real *to, Axis deep, Axis across, const real *source)
+/* A matrix that is to lie in `packed`; with `source` NULL nothing is to be done. */
+typedef struct {
+    Packed packed;
+    Axis deep, across;
+    const real *source;
+} Packing;
+
+/* The i-th share of its columns. */
+static void pack_share(const Packing *p, long i, long shares)
 {
-    const Packed packed = {deep.groups * deep.padded, across.groups * across.padded / V, to};
-    for (long column = 0; column < packed.columns; column++) {
-        const long panel = column / PANEL * PANEL, rest = packed.columns - panel, width = rest < PANEL ? rest : PANEL;
-        const long group = column * V / across.padded, unit = column * V % across.padded;
-        pack_column(to + panel * V * packed.depth + (column - panel) * V, width * V, deep, across,
-                    source + (group * across.units + unit) * across.step, across.units - unit);
+    const Packed *packed = &p->packed;
+    if (p->source == NULL) return;
+    for (long column = i * packed->columns / shares; column < (i + 1) * packed->columns / shares; column++) {
+        const long panel = column / PANEL * PANEL, rest = packed->columns - panel, width = rest < PANEL ? rest : PANEL;
+        const long group = column * V / p->across.padded, unit = column * V % p->across.padded;
+        pack_column(packed->values + panel * V * packed->depth + (column - panel) * V, width * V, p->deep, p->across,
+                    p->source + (group * p->across.units + unit) * p->across.step, p->across.units - unit);
     }
-    return packed;
 }

@@ -7,6 +7,7 @@ void elman_open(const Args *a, void *job)
 {
     Arena arena = {a->scratch, 0};
     Job j = prepare(a, &arena, 0);
+    pack(&j, 0);
     j.to = 1;
     memcpy(job, &j, sizeof j);
 }

@@ -8,7 +8,9 @@
 
    Rows are sequences. At step t the first sizes[t] of them are still running and stand at offsets[t] of all that has a
    row per step and sequence, as in torch's PackedSequence. Rows know nothing of each other: each thread takes a range of
-   them through all steps. Units are padded to whole vectors; padded ones may hold anything and are never read across. */
+   them through all steps. Where they are too few for that, the threads take all rows together, each a range of the units
+   and of the columns of each product, and wait for each other between the two.
+   Units are padded to whole vectors; padded ones may hold anything and are never read across. */
 
 #define RECURRENT (SUMMED + APART)
 #define CHUNK_BYTES (1 << 19) /* pre-activations of so many steps at once stay in the cache between projection and use */
@@ -24,13 +26,20 @@ typedef struct {
     real *kept[STATES];      /* after each step */
     const real *first[STATES]; /* before the first step that is kept */
     real *h_before;          /* what was multiplied by R at each step */
-    Packed W, summed, apart; /* weights as the direction needs them; with NORM, all of R is in `summed` */
+    Packing W, summed, apart; /* weights as the direction needs them; with NORM, all of R is in `summed` */
     const real *bias, *bias_apart, *gain, *gain_x, *params, *fixed, *zeros;
     real *spare, *sums; /* for each thread: rows of its own, and gradients of what all steps share */
     long spare_size, sums_size;
     int rolling; /* z, zr and zn hold one chunk after another */
     int adding;  /* gradients of W and R go on top of what is there */
 } Job;
+
+/* What one thread takes through time: sequences low to high, or one member's share of what is done for them all. */
+typedef struct {
+    long low, high, member;
+    Meeting *all;
+    real *spare, *sums; /* its own of the job's; members add up different units of the same sums */
+} Share;
 
 INLINE long least(long a, long b) { return a < b ? a : b; }
 INLINE long whole_vectors(long n) { return (n + V - 1) / V * V; }
@@ -66,11 +75,14 @@ INLINE vec share_kept(const Args *a, int state, long row, long u)
     return load(a->zone[state] + row * a->zone_step + u);
 }
 
-static void forward_units(const Job *j, long rows, long first, long row, const real *z, const real *zr)
+/* The first unit of the i-th member's share, and of no one's after the last. */
+INLINE long unit_cut(const Args *a, long i, const Meeting *all) { return i * (a->padded / V) / all->members * V; }
+
+static void forward_units(const Job *j, const Share *my, long rows, long row, const real *z, const real *zr)
 {
     const Args *a = j->a;
-    const long ld = a->padded;
-    for (long u = 0; u < ld; u += V) {
+    const long ld = a->padded, first = my->low, end = unit_cut(a, my->member + 1, my->all);
+    for (long u = unit_cut(a, my->member, my->all); u < end; u += V) {
         vec p[AT_LEAST_1(PARAMS)], q[AT_LEAST_1(FIXED)];
         load_shared(j, u, p, q);
         for (long i = 0; i < rows; i++) {
@@ -92,12 +104,13 @@ static void forward_units(const Job *j, long rows, long first, long row, const r
 
 /* Gradients over pre-activations in place: z and zr become their own gradients, d the gradient of the previous state.
    `before` holds the previous states of these rows, ld apart. sums: dx, dr and dp added up over rows and steps. */
-static void backward_units(const Job *j, long rows, long first, long row, real *z, real *zr,
-                           const real *const *before, real *sums)
+static void backward_units(const Job *j, const Share *my, long rows, long first, long row, real *z, real *zr,
+                           const real *const *before)
 {
     const Args *a = j->a;
-    const long ld = a->padded;
-    for (long u = 0; u < ld; u += V) {
+    real *sums = my->sums;
+    const long ld = a->padded, end = unit_cut(a, my->member + 1, my->all);
+    for (long u = unit_cut(a, my->member, my->all); u < end; u += V) {
         vec p[AT_LEAST_1(PARAMS)], q[AT_LEAST_1(FIXED)];
         vec total_x[GATES], total_r[AT_LEAST_1(APART)], total_p[AT_LEAST_1(PARAMS)];
         const mask real_unit = real_units(a, u);
