@@ -10,9 +10,8 @@ from torch.nn.utils import rnn as packing
 
 import elman
 from elman import nn
-from elman.backends import BACKENDS
+from elman.backends import BACKENDS, TWINS
 from elman.graph import trace
-from elman.recurrent.torch_weights import TWINS
 from tests.conftest import assert_close
 
 T, B, F, H, P = 5, 3, 3, 6, 4

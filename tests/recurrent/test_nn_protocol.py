@@ -18,6 +18,7 @@ from elman import nn
 from elman.errors import UnknownNameError
 from elman.recurrent.torch_weights import TWINS
 from tests.conftest import assert_close
+from tests.contracts.conftest import ANY_CELL
 from tests.recurrent.test_nn import KINDS, B, F, H, T, every_backend, pair
 
 PLAIN = ["LSTM", "GRU", "RNN tanh"]
@@ -256,7 +257,7 @@ def some_call(kind, rows=2):
 
 @pytest.mark.parametrize("compiler", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("kind", PLAIN)
-@every_backend
+@pytest.mark.parametrize("backend", ANY_CELL)
 def test_compile_sees_one_graph(kind, compiler, backend):
     """Dynamo refuses every `torch.nn.LSTM`, `GRU` and `RNN`, a subclass too: ours are none."""
     _, ours = pair(kind, backend, bidirectional=True)
@@ -272,7 +273,7 @@ def test_compile_sees_one_graph(kind, compiler, backend):
 
 
 @pytest.mark.parametrize("kind", PLAIN)
-@every_backend
+@pytest.mark.parametrize("backend", ANY_CELL)
 def test_compile_as_torch_nn_compiles(kind, backend):
     """Out of the box: the net around it is compiled, itself it runs as ever."""
     _, ours = pair(kind, backend)
@@ -288,7 +289,7 @@ def test_compile_as_torch_nn_compiles(kind, backend):
 
 
 @pytest.mark.parametrize("kind", ["LSTM", "LSTM projected", "GRU"])
-@every_backend
+@pytest.mark.parametrize("backend", ANY_CELL)
 def test_export_takes_any_batch(kind, backend):
     _, ours = pair(kind, backend, num_layers=2)
     rows = torch.export.Dim("rows")

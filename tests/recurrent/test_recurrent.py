@@ -66,7 +66,10 @@ def test_explain_backend_names_the_choice():
     assert elman.Recurrent("gru", 2, 3).explain_backend().startswith("native (asked for: auto)")
     assert elman.Recurrent("gru", 2, 3, backend="eager").explain_backend().startswith("eager (asked for: eager)")
     half = elman.Recurrent("gru", 2, 3, dtype=torch.bfloat16).explain_backend()
-    assert half.startswith("eager (asked for: auto)\nnative: refused because it computes in float32 and float64")
+    assert half.startswith("torch (asked for: auto)\nnative: refused because it computes in float32 and float64")
+    half = elman.Recurrent("mgu", 2, 3, dtype=torch.bfloat16).explain_backend()
+    assert half.startswith("eager (asked for: auto)\nnative: refused")
+    assert "torch: refused because torch.nn has no MGU" in half
 
 
 def test_a_backend_asked_for_by_name_runs_or_raises():

@@ -5,13 +5,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from elman.backends.base import Backend, Pass, Weights
+from elman.backends.builtin import Torch
 from elman.backends.eager import Eager
 from elman.backends.native.backend import Native
 from elman.errors import OptionError, UnknownNameError, suggest
 from elman.graph import Traced
 
 # Fastest first; the last one refuses nothing.
-FASTEST_FIRST: tuple[Backend, ...] = (Native(), Eager())
+FASTEST_FIRST: tuple[Backend, ...] = (Native(), Torch(), Eager())
 BACKENDS: dict[str, Backend] = {backend.name: backend for backend in FASTEST_FIRST}
 
 

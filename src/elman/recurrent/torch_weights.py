@@ -8,19 +8,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from elman.backends import Weights
-from elman.cells import GRU, LSTM, Cell, Elman, ElmanRelu
+from elman.backends import TWINS, Weights
+from elman.cells import Cell
 from elman.errors import OptionError
 from elman.graph import Traced
 from elman.recurrent.stack import Recurrent
 
-# torch's `mode`, module and its option for each cell. The gates of these cells stand in torch's order, traced too.
-TWINS: dict[type[Cell], tuple[str, type[nn.RNNBase], dict[str, Any]]] = {
-    Elman: ("RNN_TANH", nn.RNN, {"nonlinearity": "tanh"}),
-    ElmanRelu: ("RNN_RELU", nn.RNN, {"nonlinearity": "relu"}),
-    LSTM: ("LSTM", nn.LSTM, {}),
-    GRU: ("GRU", nn.GRU, {}),
-}
 # Options of a stack that torch's modules do not have.
 OURS_ALONE = ("recurrent_dropout", "zoneout", "layer_norm", "residual", "learn_initial_state")
 
@@ -58,17 +51,17 @@ def to_torch(ours: Recurrent) -> nn.RNNBase:
         raise OptionError(f"Recurrent.to_torch: torch.nn has no {ours.traced.name}; it has RNN, LSTM and GRU.")
     if used := [name for name in OURS_ALONE if getattr(ours, name)]:
         raise OptionError(f"Recurrent.to_torch: torch.nn has no {used[0]}; only a net without it can be handed over.")
-    _, kind, options = TWINS[type(ours.cell)]
+    twin = TWINS[type(ours.cell)]
     sizes = ours.input_size, ours.hidden_size, ours.num_layers
     weight = ours.layers[0].W
-    module = cast(Any, kind)(
+    module = cast(Any, twin.module)(
         *sizes,
         bidirectional=ours.bidirectional,
         batch_first=ours.batch_first,
         dropout=ours.dropout,
         device=weight.device,
         dtype=weight.dtype,
-        **options,
+        **twin.options,
     )
     with torch.no_grad():
         for suffix, layer in _pairs(ours):
@@ -82,8 +75,8 @@ def to_torch(ours: Recurrent) -> nn.RNNBase:
 
 def twin_of(module: nn.RNNBase) -> type[Cell]:
     """The cell that an RNN, LSTM or GRU of torch.nn or elman.nn computes; raises `OptionError` for any other module."""
-    for cell, (mode, *_) in TWINS.items():
-        if isinstance(module, nn.RNNBase) and module.mode == mode:
+    for cell, twin in TWINS.items():
+        if isinstance(module, nn.RNNBase) and module.mode == twin.mode:
             return cell
     raise OptionError(f"Recurrent.from_torch: expected torch.nn.RNN, LSTM or GRU, got {type(module).__name__}.")
 

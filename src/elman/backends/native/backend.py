@@ -101,7 +101,7 @@ def _build_failure(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> s
             _failures[key] = None
         except ElmanError as problem:
             if not any(_failures.values()):
-                text = f"elman runs on its eager backend, several times slower than compiled, because {problem}"
+                text = f"elman runs cells that torch.nn has not op by op, several times slower, because {problem}"
                 warnings.warn(text, NoCompilerWarning, stacklevel=2)
             _failures[key] = str(problem)
     return _failures[key]

@@ -71,7 +71,7 @@ class Kept(NamedTuple):
 
 @dataclass
 class Frame:
-    """One call's sizes: gates G, apart Ga, recurrent Gr, params P, units H, padded to ld, inputs F, its rows and threads.
+    """One call's sizes: gates G, apart Ga, recurrent Gr, params P, units H, padded to ld, inputs F; rows and threads.
 
     crew  threads that share the units of all sequences; 1: they share the sequences
     """

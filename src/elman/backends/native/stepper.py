@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Sequence
 
 import torch
@@ -15,14 +16,14 @@ from elman.backends.native.library import Library
 class Stepper:
     """Layers with their weights packed as they are now, and the state.
 
-    x  (F,) is read at every step: write the next input there
-    y  (H,) holds the output of the last step
+    x     (F,) is read at every step: write the next input there
+    y     (H,) holds the output of the last step
+    step  a call without arguments, from `x` and the state to `y` and the next state
     """
 
     def __init__(
         self, lib: Library, layers: Sequence[Weights], zone: Sequence[Tensor | None], *, residual: bool
     ) -> None:
-        self._step, self._residual = lib.step, int(residual)
         like, self.units = layers[0].W, layers[0].b.shape[0] // lib.gates
         self.x = like.new_zeros(layers[0].W.shape[1])
         padded, below = lib.padded(self.units), self.x
@@ -36,7 +37,8 @@ class Stepper:
             below = output
         self.y = below[: self.units]
         self._jobs = (ctypes.c_void_p * len(jobs))(*jobs)
-        self._address, self._count = ctypes.addressof(self._jobs), len(jobs)
+        addresses = (ctypes.c_void_p(ctypes.addressof(self._jobs)), ctypes.c_long(len(jobs)), ctypes.c_long(residual))
+        self.step = functools.partial(lib.step, *addresses)  # no Python function and nothing to convert in between
 
     def _open(self, lib: Library, w: Weights, x: Tensor, state: list[Tensor], output: Tensor, padded: int) -> int:
         """The address of one layer that is ready to step; what it points to is kept alive here."""
@@ -51,10 +53,6 @@ class Stepper:
         lib.open(args, job)
         self._memory += [fields, args, scratch, job]
         return ctypes.addressof(job)
-
-    def step(self) -> None:
-        """From `x` and the state to `y` and the next state."""
-        self._step(self._address, self._count, self._residual)
 
     @property
     def state(self) -> tuple[Tensor, ...]:
