@@ -33,9 +33,10 @@ class Stream:
 
     def push(self, x: Any, out: np.ndarray | None = None) -> np.ndarray:
         """The output (H,) after one more step x (F,); with `out`, written there, and no memory is asked for."""
-        if np.shape(x) != self._shape:
+        shape = x.shape if isinstance(x, np.ndarray) else np.shape(x)
+        if shape != self._shape:
             name = self.rnn.traced.name
-            raise ShapeError(f"Stream({name}): a step must be {self._shape}, got {np.shape(x)}. Push one time step.")
+            raise ShapeError(f"Stream({name}): a step must be {self._shape}, got {shape}. Push one time step.")
         self._x[...] = x
         self._step()
         if out is None:
