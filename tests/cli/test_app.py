@@ -168,6 +168,70 @@ def test_bad_input_is_one_line_and_exit_code_2(case, table, tmp_path, monkeypatc
     assert not done.stdout
 
 
+@pytest.mark.parametrize("compiler", [True, False])
+def test_the_versions_are_one_line(compiler, tmp_path, monkeypatch):
+    from importlib.metadata import version
+
+    from elman.backends.native.compiler import find_compiler
+
+    if not compiler:
+        monkeypatch.setenv("CC", "")
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    found = find_compiler()
+    assert compiler or found is None
+    done = CliRunner().invoke(app, ["--version"])
+    assert done.exit_code == 0, done.exception
+    own = f"elman {version('elman')}, torch {version('torch')}, Python {sys.version.split()[0]}, "
+    assert done.stdout == own + (f"compiler {found}\n" if found else "no C compiler (elman cache says why)\n")
+
+
+@pytest.mark.parametrize("option", ["--version", "--help"])
+def test_versions_and_help_come_without_torch(option, tmp_path):
+    code = (
+        "import sys\nfrom elman.cli.app import app\n"
+        f"app([{option!r}], standalone_mode=False)\nprint('torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_the_list_of_cells_has_every_one():
+    from elman import CATALOGUE
+
+    lines = CliRunner().invoke(app, ["cells"]).stdout.splitlines()
+    assert [line for line in lines if line and line[0] != " "] == list(CATALOGUE)
+    assert "def step" not in "".join(lines)
+
+
+@pytest.mark.parametrize("name", ["lstm", "LSTM", "slstm", "indrnn", "lru", "leaky"])
+def test_one_cell_with_the_code_of_its_step(name):
+    import inspect
+
+    from elman.cells import find_cell
+
+    cell = type(find_cell(name))
+    done = CliRunner().invoke(app, ["cells", name])
+    assert done.exit_code == 0, done.exception
+    assert done.stdout.startswith(f"{name.lower()}: {cell.__doc__.splitlines()[0]}\n\n  ")
+    lines = [line.strip() for line in done.stdout.splitlines()]
+    text, _, _ = cell.__doc__.partition(">>>")
+    for line in text.splitlines()[1:] + inspect.getsource(cell.step).splitlines():
+        assert line.strip() in lines  # whole, never wrapped
+    assert "Source: " in done.stdout and ">>>" not in done.stdout
+    for what, names in {"gates": cell.gates, "states": cell.states, "params": tuple(cell.params)}.items():
+        (shown,) = (line for line in lines if line.startswith(f"{what} "))
+        assert [part.split(" (")[0] for part in shown[len(what) :].strip().split(", ")] == list(names or ["none"])
+    assert ("def init" in done.stdout) == ("init" in vars(cell))
+
+
+def test_an_unknown_cell_is_one_line_with_the_nearest_name():
+    done = CliRunner().invoke(app, ["cells", "ltsm"])
+    assert done.exit_code == 2 and not done.stdout
+    assert done.stderr == "elman: elman cells: unknown cell 'ltsm', did you mean 'lstm'?\n"
+
+
 def test_the_cache_is_shown_and_cleared(tmp_path, monkeypatch):
     from elman.backends.native import cache
     from elman.backends.native.compiler import find_compiler, no_compiler_reason
@@ -177,11 +241,11 @@ def test_the_cache_is_shown_and_cleared(tmp_path, monkeypatch):
     compiler = find_compiler()
     if compiler is None:
         pytest.skip(no_compiler_reason())
-    path = cache.library("int one(void) { return 1; }", compiler, "gru")
+    path = cache.library("int one(void) { return 1; }" + 999_999 * "\n", compiler, "gru")
     done = CliRunner().invoke(app, ["cache"])
     assert done.exit_code == 0, done.exception
-    assert f"Folder:    {folder}\nLibraries: 1, " in done.stdout
-    assert " kB  gru\n" in done.stdout
+    assert f"Folder:    {folder}\nLibraries: 1, 1.0 MB with their C sources\n" in done.stdout
+    assert " MB  gru\n" in done.stdout
     assert f"Compiler:  {compiler.version}, {compiler.command[0]}" in done.stdout
     done = CliRunner().invoke(app, ["cache", "--clear"])
     assert done.stdout.startswith(f"Removed from {folder}: 1 library, ") and done.stdout.endswith("B freed.\n")

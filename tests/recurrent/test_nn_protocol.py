@@ -325,6 +325,16 @@ def test_no_rows_and_no_device(kind, backend):
     assert y.shape == theirs(torch.zeros(T, B, F))[0].shape
 
 
+@pytest.mark.parametrize("kind", PLAIN)
+def test_tensors_on_two_devices_raise(kind):
+    _, ours = pair(kind)
+    x, hx = torch.zeros(T, B, F), torch.zeros(1, B, H, device="meta")
+    with pytest.raises(RuntimeError, match="hx must be on cpu as the input is"):
+        ours(x, (hx, hx) if kind == "LSTM" else hx)
+    with pytest.raises(RuntimeError):
+        ours.to("meta")(x)
+
+
 def test_the_first_module_of_a_process_may_be_made_on_no_device(monkeypatch):
     monkeypatch.setattr("elman.recurrent.nn._TRACES", {})
     for cell in TWINS:

@@ -24,6 +24,25 @@ def test_a_wrong_shape_is_one_clear_line():
         lambda: rnn(torch.zeros(2, 3, 8), lengths=[3]): r"lengths must be \(2\), got \(1,\)",
         lambda: rnn(torch.zeros(2, 3, 8), lengths=[3, 4]): r"whole numbers in 0 … 3, got \[3, 4\]",
         lambda: rnn(torch.zeros(2, 3, 8), lengths=[-1, 3]): "whole numbers in 0 … 3",
+        lambda: rnn(
+            torch.zeros(2, 3, 8), lengths="abc"
+        ): r"whole numbers in 0 … 3, got 'abc'\. Give one length per row",
+        lambda: rnn(torch.zeros(2, 3, 8), lengths=[2, None]): r"got \[2, None\]",
+        lambda: rnn(torch.zeros(2, 3, 8), lengths=[[1], [1, 2]]): r"got \[\[1\], \[1, 2\]\]",
+        lambda: rnn(
+            torch.zeros(2, 3, 8), lengths=[1.5, 2]
+        ): r"got torch\.float32\. Write torch\.as_tensor\(lengths\)\.long",
+        lambda: rnn(torch.zeros(2, 3, 8), lengths=[1j, 2]): r"got torch\.complex64",
+        lambda: rnn(
+            torch.zeros(2, 3, 8, device="meta")
+        ): r"x must be on cpu as the weights are, got meta\. A meta tensor",
+        lambda: rnn(torch.zeros(2, 3, 8, device="meta"), lengths=[1, 2]): r"x must be on cpu",
+        lambda: rnn(
+            torch.zeros(2, 3, 8), (torch.zeros(1, 2, 4, device="meta"),)
+        ): r"state 'h' must be on cpu as the weights are, got meta",
+        lambda: elman.Recurrent("gru", 8, 4, device="meta")(
+            torch.zeros(2, 3, 8)
+        ): r"x must be on meta as the weights are, got cpu\. Give the weights values",
         lambda: rnn(torch.zeros(2, 3, 8), (torch.zeros(1, 3, 4),)): r"state 'h' must be \(1, 2, 4\), got \(1, 3, 4\)",
         lambda: rnn(torch.zeros(2, 3, 8), (torch.zeros(1, 2, 4),) * 2): r"must have 1 part\(s\) \('h',\), got 2",
         lambda: rnn.step(torch.zeros(8)): r"x must be \(B, 8\), got \(8,\)",

@@ -47,6 +47,8 @@ class Torch:
         ours |= {"zoneout": bool(how.zoneout), "checkpoint": how.segment is not None}
         if used := [option for option, on in ours.items() if on]:
             return f"torch.nn has no {used[0]}"
+        if x.is_meta:
+            return "x is on meta and torch reads the lengths"
         if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
             return "torch.compile and torch.export unroll plain operations themselves"
         if torch._C._get_tracing_state() is not None:

@@ -49,6 +49,24 @@ def main() -> None:
     app()
 
 
+def _print_versions(asked: bool) -> None:
+    if asked:
+        from elman.cli.versions import versions
+
+        print(versions())
+        raise typer.Exit
+
+
+@app.callback()
+def _elman(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_versions, is_eager=True, help="Print versions, the compiler's too."),
+    ] = False,
+) -> None:
+    """What every subcommand takes."""
+
+
 @command
 def forecast(
     file: Annotated[Path, typer.Argument(help="CSV or Parquet table, one row per series and time.")],
@@ -150,15 +168,16 @@ def demo(
 
 
 @command
-def cells() -> None:
-    """List the cells of the catalogue, with their equations."""
-    import inspect
+def cells(
+    name: Annotated[str | None, typer.Argument(help="One cell, to be shown with the code of its step.")] = None,
+) -> None:
+    """List the cells of the catalogue, with their equations; or show all there is to know about one."""
+    from elman.cli.show import list_cells, show_cell
 
-    from elman.cells import CATALOGUE
-
-    for name, cell in CATALOGUE.items():
-        text = inspect.getdoc(cell) or ""
-        print(f"{name}\n  " + text.split("\n>>>")[0].rstrip().replace("\n", "\n  ") + "\n")
+    if name is None:
+        list_cells()
+    else:
+        show_cell(name)
 
 
 @command
@@ -178,7 +197,7 @@ def cache(
     place, compiler = kept.folder(), find_compiler()
     home = place == kept.wanted()
     print(f"Folder:    {place}" + ("" if home else f" (of this process alone: {kept.wanted()} cannot be used)"))
-    print(f"Libraries: {len(entries)}, {_bytes(sum(e.size for e in entries))}")
+    print(f"Libraries: {len(entries)}, {_bytes(sum(e.size for e in entries))} with their C sources")
     for entry in entries:
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.built))
         print(f"  {when}  {_bytes(entry.size):>8}  {entry.name}")

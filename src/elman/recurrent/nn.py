@@ -157,6 +157,8 @@ class DropIn(nn.RNNBase):
             return
         hidden: Any = self._as_torch(state)
         self.check_forward_args(input, hidden, batch_sizes)
+        if any(part.device != input.device for part in state):
+            raise RuntimeError(f"{self._get_name()}: hx must be on {input.device} as the input is. Move it there.")
         if any(part.dtype != input.dtype for part in state) and not autocasts(input.device.type):
             raise RuntimeError(f"{self._get_name()}: hx must be {input.dtype} as the input is. Write .to(input.dtype).")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
@@ -134,17 +135,19 @@ class Recurrent(nn.Module):
 
     def step(self, x: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """One step: x (B, F) to the output (B, H) and the new state. Raises `OptionError` when bidirectional."""
-        self._check_causal()
+        self.check_causal()
         check_shape(self._where, "x", x, {"B": None, "F": self.input_size}, "Give one time step.")
         y, new = self(x.unsqueeze(1 if self.batch_first else 0), state)
         return y.squeeze(1 if self.batch_first else 0), new
 
-    def stream(self) -> Any:
-        """A `Stream` over one sequence: NumPy in, NumPy out, one step at a time. Raises `OptionError` as `step`."""
-        self._check_causal()
+    def stream(self, state: State | None = None) -> Any:
+        """A `Stream` over one sequence, from `state` or the initial one: NumPy in, NumPy out, one step at a time.
+
+        Raises `OptionError` as `step`, `ShapeError` for a state that is not of one sequence, each part (L, 1, H).
+        """
         from elman.recurrent.stream import Stream
 
-        return Stream(self)
+        return Stream(self, state)
 
     def stepper(self) -> Stepper | None:
         """The backend's own form of `step` for one sequence, weights taken as they are now, or None."""
@@ -217,7 +220,8 @@ class Recurrent(nn.Module):
     def _weight(self) -> Tensor:
         return cast(Layer, self.layers[0]).W
 
-    def _check_causal(self) -> None:
+    def check_causal(self) -> None:
+        """Raises `OptionError` when bidirectional."""
         if self.bidirectional:
             raise OptionError(
                 f"{self._where}: a bidirectional net needs the whole sequence, it cannot step. Call it on x."
@@ -241,7 +245,10 @@ class Recurrent(nn.Module):
             raise ShapeError(f"{self._where}: x must be a tensor, got {type(x).__name__}. {mend}")
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             check_shape(self._where, "x", x, self._axes(), _axis_to_add(self.batch_first) if x.ndim == 2 else "")
-        dtype = self._weight.dtype
+        weight = self._weight
+        dtype = weight.dtype
+        if x.device != weight.device:
+            raise _elsewhere(self._where, "x", x, weight.device)
         if x.dtype != dtype and not autocasts(x.device.type):
             raise ShapeError(
                 f"{self._where}: x must be {dtype} as the weights are, got {x.dtype}. Write x.to({dtype})."
@@ -252,14 +259,18 @@ class Recurrent(nn.Module):
         if lengths is None:
             return None
         steps, rows = x.shape[:2]
-        valid = torch.as_tensor(lengths, device=x.device)
-        check_shape(self._where, "lengths", valid, {"B": rows}, "Give one length per row.")
         allowed = f"{self._where}: lengths must be whole numbers in 0 … "
-        if valid.dtype == torch.bool or valid.is_floating_point():
-            raise ShapeError(f"{allowed}{steps}, got {valid.dtype}.")
+        try:
+            valid = torch.as_tensor(lengths, device=x.device)
+        except (TypeError, ValueError, RuntimeError):  # text, None, lists of unlike lengths
+            shown = " ".join(reprlib.repr(lengths).split())
+            raise ShapeError(f"{allowed}{steps}, got {shown}. Give one length per row.") from None
+        check_shape(self._where, "lengths", valid, {"B": rows}, "Give one length per row.")
+        if valid.dtype == torch.bool or valid.is_floating_point() or valid.is_complex():
+            raise ShapeError(f"{allowed}{steps}, got {valid.dtype}. Write torch.as_tensor(lengths).long().")
         if torch.compiler.is_compiling():  # a branch on values would break the graph, T in the text would fix T
             torch.ops.aten._assert_async.msg(((valid >= 0) & (valid <= steps)).all(), f"{allowed}T, got others.")
-        elif rows and not 0 <= int(valid.min()) <= int(valid.max()) <= steps:
+        elif rows and not valid.is_meta and not 0 <= int(valid.min()) <= int(valid.max()) <= steps:
             raise ShapeError(f"{allowed}{steps}, got {valid.tolist()}.")
         return valid
 
@@ -272,6 +283,8 @@ class Recurrent(nn.Module):
         expected = {"L·D": len(self.layers), "B": rows, "H": self.hidden_size}
         for name, part in zip(names, state, strict=True):
             check_shape(self._where, f"state {name!r}", part, expected, "Pass what an earlier call returned.")
+            if part.device != self._weight.device:
+                raise _elsewhere(self._where, f"state {name!r}", part, self._weight.device)
             if part.dtype != self._weight.dtype and not autocasts(part.device.type):
                 wanted = f"{self._weight.dtype} as the weights are"
                 raise ShapeError(f"{self._where}: state {name!r} must be {wanted}, got {part.dtype}. Write .to().")
@@ -292,6 +305,16 @@ class Recurrent(nn.Module):
             zoneout = {s: kept(self.zoneout, steps, rows) if self.training else self.zoneout for s in self.cell.states}
         segment = math.isqrt(max(steps - 1, 0)) + 1 if isinstance(self.checkpoint, str) else self.checkpoint
         return Pass(lengths, reverse, mask, zoneout, segment)
+
+
+def _elsewhere(where: str, what: str, value: Tensor, device: torch.device) -> ShapeError:
+    """The error for a tensor that is not on the weights' device."""
+    mend = f"Write .to({str(device)!r})."
+    if value.is_meta:
+        mend = f"A meta tensor has no values: make it on {device}."
+    elif device.type == "meta":
+        mend = "Give the weights values: to_empty(device=…), then load_state_dict."
+    return ShapeError(f"{where}: {what} must be on {device} as the weights are, got {value.device}. {mend}")
 
 
 def _axis_to_add(batch_first: bool) -> str:

@@ -292,13 +292,30 @@ def test_a_source_that_does_not_compile_is_kept_to_look_into(compiler, home):
     assert [p.suffix for p in home.iterdir() if p.name != cache.STORE] == [".c"]
 
 
+def test_a_full_disk_is_a_warning_where_another_has_room(compiler, home, monkeypatch):
+    put = cache._put
+
+    def full(work, path, content):
+        if path.parent == home:
+            raise OSError(122, "Disk quota exceeded")
+        put(work, path, content)
+
+    monkeypatch.setattr(cache, "_put", full)
+    with pytest.warns(cache.CacheWarning, match=r"got Disk quota exceeded\. .*Set ELMAN_CACHE_DIR") as warned:
+        path = cache.library(SOURCE, compiler)
+        assert cache.library(SOURCE, compiler) == path
+    assert len(warned) == 1
+    assert path.parent != home and answer(path) == 42
+
+
+@pytest.mark.filterwarnings("ignore::elman.backends.native.cache.CacheWarning")
 def test_a_full_disk_is_one_line(compiler, home, monkeypatch):
     def put(work, path, content):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "_put", put)
     with pytest.raises(RunError, match=r"No space left on device.*Free disk space"):
-        cache.library(SOURCE, compiler)
+        cache.library(SOURCE + "/* in no folder yet */", compiler)
     assert not [p for p in home.iterdir() if p.name != cache.STORE]
 
 
@@ -310,6 +327,7 @@ def test_a_home_that_cannot_be_written(where, compiler, tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     code = """
 path = cache.library(SOURCE, find_compiler())
+cache.library(SOURCE + " ", find_compiler())
 child = os.fork()
 if not child:
     sys.exit(0)
@@ -317,7 +335,11 @@ os.waitpid(child, 0)
 again = cache.library(SOURCE, find_compiler())
 print(path == again, oct(path.parent.stat().st_mode)[-3:], ctypes.CDLL(str(path)).answer(), path)
 """
-    same, mode, got, path = ended(start(code, **{where: "/proc/elman", "TMPDIR": str(tmp_path)})).split()
+    process = start(code, **{where: "/proc/elman", "TMPDIR": str(tmp_path)})
+    out, said = process.communicate(timeout=120)
+    assert process.returncode == 0, said
+    assert said.count("CacheWarning: /proc/elman") == 1 and "Set ELMAN_CACHE_DIR" in said
+    same, mode, got, path = out.split()
     assert (same, mode, got) == ("True", "700", "42")
     assert Path(path).parents[1] == tmp_path
     assert not list(tmp_path.iterdir())
@@ -327,7 +349,11 @@ def test_a_read_only_cache_serves_what_it_has(compiler, home, monkeypatch):
     known = cache.library(SOURCE, compiler)
     monkeypatch.setattr(cache.os, "access", lambda *_: False)
     assert cache.library(SOURCE, compiler) == known
-    new = cache.library(SOURCE.replace("42", "7"), compiler)
+    with pytest.warns(cache.CacheWarning) as warned:
+        new = cache.library(SOURCE.replace("42", "7"), compiler)
+        cache.library(SOURCE.replace("42", "8"), compiler)
+    (one,) = warned
+    assert str(home) in str(one.message) and "Set ELMAN_CACHE_DIR" in str(one.message)
     assert new.parent != home and answer(new) == 7
     assert cache.library(SOURCE.replace("42", "7"), compiler) == new
     assert [e.path for e in cache.entries()] == [known]
@@ -357,8 +383,12 @@ def test_list_and_clear(compiler, home):
     mine[2].mkdir()
     listed = cache.entries()
     assert [(e.name, e.path) for e in listed] == [("gru", paths[1]), ("lstm", paths[0])]
-    assert all(e.size == e.path.stat().st_size and abs(time.time() - e.built) < 60 for e in listed)
+    assert all(e.size == e.path.stat().st_size + len(SOURCE) and abs(time.time() - e.built) < 60 for e in listed)
     size = sum(p.stat().st_size for p in home.iterdir() if p.is_file()) - 2 * len("not elman's")
+    assert sum(e.size for e in listed) == size
+    paths[0].with_suffix(".c").unlink()
+    size -= len(SOURCE)
+    assert sum(e.size for e in cache.entries()) == size
     assert cache.clear() >= size > 0
     assert sorted(home.iterdir()) == sorted(mine)
     assert cache.entries() == [] and cache.clear() == 0

@@ -30,8 +30,9 @@ class Native:
 
     def refusal(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str | None:
         """What it does not run: other devices and number types, no compiler, transforms of `torch.func`."""
-        if x.device.type != "cpu":
-            return f"it runs on the CPU and x is on {x.device}"
+        for name, value in (("x", x), ("W", weights.W)):
+            if value.device.type != "cpu":
+                return f"it runs on the CPU and {name} is on {value.device}"
         if x.dtype not in BITS or weights.W.dtype != x.dtype:
             return f"it computes in float32 and float64, and x is {x.dtype}, W {weights.W.dtype}"
         if torch._C._get_tracing_state() is not None:

@@ -17,12 +17,14 @@ import stat
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 from elman.backends.native.compiler import Compiler, cpu_name
-from elman.errors import OptionError
+from elman.errors import OptionError, RunError
 from elman.files import remove, sync_folder, write_failure
 
 PATIENCE = 120.0  # seconds to wait for another process that builds the same library, before building it as well
@@ -33,9 +35,14 @@ WORK = ".build-"
 STORE = ".zig"
 
 
+class CacheWarning(UserWarning):
+    """Libraries cannot be kept, so that each process compiles anew; the message names the folder."""
+
+
 @dataclass(frozen=True)
 class Entry:
-    """One library: its name without the hash, its file, bytes, and when it was built, in seconds since 1970."""
+    """One library: its name without the hash, its file, when it was built, in seconds since 1970, and the bytes that it
+    takes together with its C source."""
 
     name: str
     path: Path
@@ -48,9 +55,10 @@ def library(source: str, compiler: Compiler, name: str = "cell") -> Path:
 
     `name` only makes the file's name readable. What the library depends on (source, compiler, flags, processor) is in
     the hash behind it, so that a home folder may be shared by unlike machines. Any number of processes may ask at once.
+    Where it cannot be kept it goes into a folder of this process alone, and a `CacheWarning` says so, once.
 
     Raises OptionError when another user could have written the folder or the file, CompileError when the compiler
-    fails, RunError when the disk is full.
+    fails, RunError when every disk is full.
 
     >>> from elman.backends.native.compiler import find_compiler
     >>> compiler = find_compiler()
@@ -62,7 +70,15 @@ def library(source: str, compiler: Compiler, name: str = "cell") -> Path:
     for place in places:
         if _sound(place / file):
             return place / file
-    return _build(places[-1] / file, source, compiler)
+    home = _home()
+    if _writable(home):
+        try:
+            return _build(home / file, source, compiler)
+        except RunError as problem:  # a full disk, most often of a quota: a temporary folder is on another
+            _warn_unkept(str(getattr(problem.__cause__, "strerror", problem)))
+    else:
+        _warn_unkept("one that cannot be used")
+    return _build(_temporary(os.getpid()) / file, source, compiler)
 
 
 def folder() -> Path:
@@ -85,7 +101,11 @@ def wanted() -> Path:
 
 
 def entries() -> list[Entry]:
-    """The libraries that are kept, by name."""
+    """The libraries that are kept, by name.
+
+    >>> all(entry.size >= entry.path.stat().st_size for entry in entries())
+    True
+    """
     place = _known()
     if place is None:
         return []
@@ -94,8 +114,15 @@ def entries() -> list[Entry]:
         if OURS.fullmatch(path.name):
             with contextlib.suppress(FileNotFoundError):  # another process has just cleared the cache
                 status = path.lstat()
-                found.append(Entry(path.name[:-36], path, status.st_size, status.st_mtime))
+                found.append(Entry(path.name[:-36], path, status.st_size + _source_size(path), status.st_mtime))
     return found
+
+
+def _source_size(path: Path) -> int:
+    try:
+        return path.with_suffix(".c").lstat().st_size
+    except OSError:
+        return 0
 
 
 def clear() -> int:
@@ -124,7 +151,27 @@ def _places() -> list[Path]:
     home = _home()
     if home is None:
         return [_temporary(os.getpid())]
-    return [home] if os.access(home, os.W_OK | os.X_OK) else [home, _temporary(os.getpid())]
+    return [home] if _writable(home) else [home, _temporary(os.getpid())]
+
+
+def _writable(home: Path | None) -> TypeGuard[Path]:
+    return home is not None and os.access(home, os.W_OK | os.X_OK)
+
+
+_warned: set[str] = set()
+
+
+def _warn_unkept(got: str) -> None:
+    """Warns, once per process and folder, that what is compiled now is not kept."""
+    try:
+        home = str(wanted())
+    except RuntimeError:  # a user without a home
+        home = "~/.cache/elman"
+    if home not in _warned:
+        _warned.add(home)
+        wish = "expected a folder for compiled libraries that can be written and that programs may run from"
+        mend = "Each process compiles its cells anew. Set ELMAN_CACHE_DIR to a folder that can keep them."
+        warnings.warn(f"{home}: {wish}, got {got.rstrip('.')}. {mend}", CacheWarning, stacklevel=3)
 
 
 def _home() -> Path | None:

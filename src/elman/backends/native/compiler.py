@@ -17,7 +17,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -125,13 +124,6 @@ def no_compiler_reason() -> str:
         return ""
     details = "".join(f"; {reason}" for reason in passed_over())
     return f"no C compiler was found (looked for $CC, cc, gcc, clang, ziglang{details}): {REMEDY}"
-
-
-@functools.cache
-def warn_no_compiler() -> None:
-    """Warns, the first time in a process, that all runs slower without a compiler."""
-    text = f"elman runs on its eager backend, several times slower than compiled, because {no_compiler_reason()}."
-    warnings.warn(text, NoCompilerWarning, stacklevel=2)
 
 
 @functools.cache
