@@ -97,24 +97,48 @@ static void multiply(long rows, const real *a, long lda, const Packed *b, const 
 }
 
 /* C = start + A' B, columns `from` to `to` of A against all ldb of B, added up over `rows` rows of both; with start NULL on
-   top of C. BLOCK rows at a time, so that what a tile needs of B is still near when the next tile comes. */
+   top of C. BLOCK rows at a time, so that what a tile needs of B is still near when the next tile comes.
+
+   Rows that are 2^n apart share few places of the cache and push each other out. A wide panel uses what it fetched often
+   enough; for a narrow one the block of B is laid side by side first, and GROUP columns of A where its rows are far apart. */
+enum { BLOCK = 128, GROUP = 32 * ROWS, FAR = 1024, NARROW = PANEL < 4 };
+
+static void lay_together(real *to, const real *from, long step, long depth, long count)
+{
+    for (long k = 0; k < depth; k++, from += step)
+        for (long m = 0; m < count; m++) to[(m / ROWS * BLOCK + k) * ROWS + m % ROWS] = from[m];
+}
+
+/* The same for one block and up to GROUP columns of A; `left` is room for them. */
+static void correlate_block(long depth, const real *a, long lda, long count, const real *b, long ldb, const real *start,
+                            real *c, real *left)
+{
+    real near[BLOCK * PANEL * V] __attribute__((aligned(LANE_BYTES)));
+    const int far = NARROW && lda >= FAR;
+    if (far) lay_together(left, a, lda, depth, count);
+    for (long column = 0; column < ldb; column += PANEL * V) {
+        const long width = ldb - column < PANEL * V ? (ldb - column) / V : PANEL;
+        if (NARROW)
+            for (long k = 0; k < depth; k++)
+                for (long n = 0; n < width * V; n += V) store(near + k * width * V + n, load(b + k * ldb + column + n));
+        for (long m = 0; m < count; m += ROWS) {
+            const long high = count - m < ROWS ? count - m : ROWS;
+            real *at = c + m * ldb + column;
+            across[width - 1][high - 1](depth, far ? left + m * BLOCK : a + m, far ? ROWS : lda, NARROW ? near : b + column,
+                                        NARROW ? width * V : ldb, start ? start : at, start ? 0 : ldb, at, ldb);
+        }
+    }
+}
+
 static void correlate(long rows, const real *a, long lda, long from, long to, const real *b, long ldb,
                       const real *start, real *c)
 {
-    enum { BLOCK = 128 };
-    const long tiles = (to - from + ROWS - 1) / ROWS, columns = ldb / V;
+    real left[NARROW ? BLOCK * GROUP : 1];
     for (long row = 0; row < rows || row == 0; row += BLOCK) {
         const long depth = rows - row < BLOCK ? rows - row : BLOCK;
-        const int first = row == 0 && start != NULL;
-        for (long column = 0; column < columns; column += PANEL) {
-            const long width = columns - column < PANEL ? columns - column : PANEL;
-            for (long i = 0; i < tiles; i++) {
-                const long m = from + i * (to - from) / tiles, end = from + (i + 1) * (to - from) / tiles;
-                real *at = c + m * ldb + column * V;
-                across[width - 1][end - m - 1](depth, a + row * lda + m, lda, b + row * ldb + column * V, ldb,
-                                               first ? start : at, first ? 0 : ldb, at, ldb);
-            }
-        }
+        for (long g = from; g < to; g += GROUP)
+            correlate_block(depth, a + row * lda + g, lda, to - g < GROUP ? to - g : GROUP, b + row * ldb, ldb,
+                            row == 0 ? start : NULL, c + g * ldb, left);
     }
 }
 
