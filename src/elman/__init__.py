@@ -12,7 +12,14 @@ if TYPE_CHECKING:
     from elman import nn as nn
     from elman.cells import CATALOGUE, Cell
     from elman.errors import ElmanError
-    from elman.estimators import Forecaster, load
+    from elman.estimators import (
+        Forecaster,
+        LanguageModel,
+        SequenceClassifier,
+        SequenceRegressor,
+        SequenceTagger,
+        load,
+    )
     from elman.evidence.study import judge, study
     from elman.recurrent import Recurrent
 
@@ -23,14 +30,32 @@ _HOMES = {
     "Cell": "elman.cells",
     "ElmanError": "elman.errors",
     "Forecaster": "elman.estimators",
+    "LanguageModel": "elman.estimators",
     "Recurrent": "elman.recurrent",
+    "SequenceClassifier": "elman.estimators",
+    "SequenceRegressor": "elman.estimators",
+    "SequenceTagger": "elman.estimators",
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
 }
 _FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "graph", "nn", "recurrent", "training")
 
-__all__ = ["CATALOGUE", "Cell", "ElmanError", "Forecaster", "Recurrent", "__version__", "judge", "load", "study"]
+__all__ = [
+    "CATALOGUE",
+    "Cell",
+    "ElmanError",
+    "Forecaster",
+    "LanguageModel",
+    "Recurrent",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
+    "__version__",
+    "judge",
+    "load",
+    "study",
+]
 
 
 def __getattr__(name: str) -> Any:

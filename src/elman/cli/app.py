@@ -131,28 +131,33 @@ def forecast(
 
 @command
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder of `elman forecast`.")],
-    file: Annotated[Path | None, typer.Argument(help="Newer history; else the end of the training data.")] = None,
+    run: Annotated[Path, typer.Argument(help="Run folder of `elman forecast`, `classify`, `regress` or `tag`.")],
+    file: Annotated[
+        Path | None, typer.Argument(help="Sequences to label; or newer history, else the training data's end.")
+    ] = None,
     horizon: Annotated[int | None, typer.Option(help="Steps to forecast; else as trained.")] = None,
     future_file: Annotated[Path | None, typer.Option(help="Table with covariates known ahead.")] = None,
     level: Annotated[Columns, typer.Option(help="Prediction interval in percent; repeat for more. [80, 95]")] = None,
     cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write; else it is printed.")] = None,
 ) -> None:
-    """Forecast from a trained RUN, after the end of FILE or of what it was trained on."""
-    from elman.cli.jobs import load_cells, percentages
+    """Forecast from a trained RUN, after the end of FILE or of what it was trained on; or label the sequences in FILE."""
+    from elman.cli.jobs import load_cells, percentages, predict_labels
     from elman.data import read_table, write_csv
-    from elman.estimators import load
+    from elman.estimators import Forecaster, load
 
     load_cells(cells, None)
-    forecaster = load(run)
-    frame = None if file is None else read_table(file)
-    ahead = None if future_file is None else read_table(future_file)
-    options: dict[str, Any] = {"horizon": horizon, "future": ahead, "level": percentages(level), "backend": "pandas"}
-    table = forecaster.predict(frame, **options)
+    model = load(run)
+    if isinstance(model, Forecaster):
+        frame = None if file is None else read_table(file)
+        ahead = None if future_file is None else read_table(future_file)
+        options: dict[str, Any] = {"horizon": horizon, "future": ahead, "level": percentages(level)}
+        table = model.predict(frame, backend="pandas", **options)
+    else:
+        table = predict_labels(model, run, file)
     if out is not None:
         write_csv(table, out)
-        print(f"Forecast: {out}")
+        print(f"Written: {out}")
     else:
         table.to_csv(sys.stdout, index=False)
 
@@ -248,6 +253,9 @@ def version() -> None:
 
     print(elman.__version__)
 
+
+# The verbs of other modules, which need `command` from this one.
+from elman.cli import labels as _labels  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from importlib import resources
 from itertools import count
 from pathlib import Path
@@ -16,12 +18,19 @@ from rich.console import Console
 
 from elman.cells import Cell
 from elman.data import read_table
+from elman.data.examples import Columns, read_examples
 from elman.errors import DataError, ElmanError, OptionError
 from elman.estimators import Forecaster
+from elman.estimators.sequences.base import SequenceEstimator
+from elman.evidence.board import Board
+from elman.evidence.label_study import Examples, label_study, labels_frame
 from elman.evidence.study import study
 from elman.training.progress import progress_for
+from elman.training.run import RunFolder
 
 HORIZON = 14
+COLUMNS = "columns.json"
+"""in a run of labels: which columns of a table hold what"""
 
 
 def run_forecast(
@@ -41,14 +50,56 @@ def run_forecast(
         progress=lambda: progress_for("auto"),
         say=say,
     )
-    print()
-    if sys.stdout.isatty():
-        Console(highlight=False).print(judged.scoreboard.to_rich())
-        print("\n" + judged.scoreboard.to_text().split("\n\n", 1)[1], end="")
-    else:
-        print(judged.scoreboard.to_text(), end="")
+    _print_board(judged.scoreboard)
     for note in judged.notes:
         print(f"Note: {note}")
+
+
+def run_labels(
+    estimator: SequenceEstimator,
+    file: Path,
+    test: Path | None,
+    columns: Columns,
+    folder: Path,
+    *,
+    share: float,
+    resume: bool,
+) -> None:
+    """A study of labelled sequences into a folder, with progress, and its scoreboard printed."""
+    if not 0 < share < 1:
+        raise OptionError(f"--share: must be between 0 and 1, got {share}. A fifth is 0.2.")
+    X, y = read_examples(file, columns, each_step=estimator.per_step)
+    if y is None:
+        raise OptionError(f"{file}: a label is needed to learn from. Name its column: --label COL.")
+    if test is None:
+        examples = Examples.split(X, y, share, 0)
+    else:
+        X_test, y_test = read_examples(test, columns, each_step=estimator.per_step)
+        examples = Examples(X, y, X_test, y_test)
+    say = Console(stderr=True, highlight=False).print
+    progress = {"progress": lambda: progress_for("auto"), "say": say}
+    judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **progress)
+    RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(columns), indent=2))
+    _print_board(judged.scoreboard)
+
+
+def predict_labels(estimator: SequenceEstimator, run: Path, file: Path | None) -> Any:
+    """A table of what the run says of the sequences in a file, read by the columns that it was trained with."""
+    if file is None:
+        raise OptionError(f"elman predict: {run} labels sequences; name a file with some: elman predict {run} FILE.")
+    kept = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
+    columns = Columns(**{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()} | {"label": None})
+    X, _ = read_examples(file, columns, each_step=estimator.per_step)
+    return labels_frame(estimator, X)
+
+
+def _print_board(board: Board) -> None:
+    print()
+    if sys.stdout.isatty():
+        Console(highlight=False).print(board.to_rich())
+        print("\n" + board.to_text().split("\n\n", 1)[1], end="")
+    else:
+        print(board.to_text(), end="")
 
 
 def run_demo(out: Path | None) -> None:

@@ -2,5 +2,16 @@
 
 from elman.estimators.base import ESTIMATORS, Estimator, load
 from elman.estimators.forecasting import Forecaster
+from elman.estimators.language import LanguageModel
+from elman.estimators.sequences import SequenceClassifier, SequenceRegressor, SequenceTagger
 
-__all__ = ["ESTIMATORS", "Estimator", "Forecaster", "load"]
+__all__ = [
+    "ESTIMATORS",
+    "Estimator",
+    "Forecaster",
+    "LanguageModel",
+    "SequenceClassifier",
+    "SequenceRegressor",
+    "SequenceTagger",
+    "load",
+]

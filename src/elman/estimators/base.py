@@ -74,6 +74,7 @@ class Estimator(BaseEstimator):
     network_: Any = field(init=False)
     history_: History = field(init=False)
     seed_: int = field(init=False)
+    hash_: str | None = field(init=False)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -180,6 +181,7 @@ class Estimator(BaseEstimator):
         found.network_.load_state_dict(weights)
         found.network_.eval()
         found.history_ = History.read(Path(where))
+        found.hash_ = RunFolder(where).manifest().get("data_sha256")
         return found
 
     def _check_fitted(self) -> None:
@@ -199,8 +201,8 @@ class Estimator(BaseEstimator):
         raise RunError(f"{type(self).__name__}: cannot be loaded.")
 
     def _hash(self) -> str | None:
-        """SHA-256 of the training data, for the manifest."""
-        return None
+        """SHA-256 of the training data, for the manifest; `fit` sets `hash_`."""
+        return getattr(self, "hash_", None)
 
 
 def load(folder: Path | str) -> Any:

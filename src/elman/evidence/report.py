@@ -11,8 +11,8 @@ from importlib import resources
 from string import Template
 from typing import Any
 
+from elman.evidence.board import Board, markdown_cell, markdown_line
 from elman.evidence.plots import ForecastPlot, plot_forecast, plot_training, to_svg
-from elman.evidence.scoreboard import Scoreboard, markdown_cell, markdown_line
 
 _MOST_PLOTS = 6
 
@@ -22,19 +22,21 @@ class Report:
     """What a report shows; an empty part is left out.
 
     scoreboard: None before there is one; plots: the first six are drawn; training: the records of `metrics.jsonl`;
-    configuration: setting → value, nested ones are flattened with dots; notes: sentences for the reader.
-    All texts may come from a user's file: they are escaped.
+    configuration: setting → value, nested ones are flattened with dots; notes: sentences for the reader; sections:
+    heading → HTML of what else there is to see, its texts escaped already.
+    All other texts may come from a user's file: they are escaped.
 
     >>> Report("Demand", notes=["<b>"]).to_html().count("&lt;b&gt;")
     1
     """
 
     title: str
-    scoreboard: Scoreboard | None = None
+    scoreboard: Board | None = None
     plots: Sequence[ForecastPlot] = ()
     training: Sequence[Mapping[str, Any]] = ()
     configuration: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    sections: Mapping[str, str] = field(default_factory=dict)
 
     def to_html(self) -> str:
         """`report.html`: self-contained, no script, nothing fetched; follows the reader's light or dark theme."""
@@ -42,11 +44,12 @@ class Report:
         verdict, parts = "", []
         if self.scoreboard is not None:
             mark = " win" if self.scoreboard.network_wins else ""
-            verdict = f'<p class="verdict{mark}">{escape(_sentence(self.scoreboard))}</p>'
+            verdict = f'<p class="verdict{mark}">{escape(self.scoreboard.sentence())}</p>'
             parts.append(_section("Scoreboard", self.scoreboard.to_html()))
         if self.plots:
             pictures = "".join(_picture(plot) for plot in self.plots[:_MOST_PLOTS])
             parts.append(_section("Forecasts of the last window", f'<div class="plots">{pictures}</div>'))
+        parts += [_section(heading, body) for heading, body in self.sections.items()]
         curve = plot_training(self.training)
         if curve is not None:
             svg = to_svg(curve, "Loss against training time")
@@ -80,7 +83,7 @@ class Report:
         parts = [f"# {markdown_line(self.title)}"]
         if self.scoreboard is not None:
             parts += [
-                f"**{markdown_line(_sentence(self.scoreboard))}**",
+                f"**{markdown_line(self.scoreboard.sentence())}**",
                 "## Scoreboard",
                 self.scoreboard.to_markdown(),
             ]
@@ -101,11 +104,6 @@ def _picture(plot: ForecastPlot) -> str:
         ", and what came" if plot.truth is not None else ""
     )
     return f"<figure>{to_svg(plot_forecast(plot), words)}</figure>"
-
-
-def _sentence(board: Scoreboard) -> str:
-    verdict = board.verdict()
-    return verdict[0].upper() + verdict[1:]
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

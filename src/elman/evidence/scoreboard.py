@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from html import escape
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,15 +13,11 @@ from numpy.typing import ArrayLike
 from elman.errors import DataError, ShapeError, UnknownNameError, suggest
 from elman.evidence import metrics
 from elman.evidence.baselines import Forecast, run_baselines
+from elman.evidence.board import Board, rank, text
 from elman.evidence.significance import PairedTest, paired_test
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 """The levels a scoreboard needs: the median, and the ends of the 80 % and the 95 % interval."""
-
-_ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Scoreboard:
+class Scoreboard(Board):
     """All forecasts of the same windows, best first. Build it with `Scoreboard.build` or `compare`.
 
     rows: sorted by `error`; network: the row that is judged; error: the column that decides, "mase" (or "mae" where
@@ -120,100 +112,32 @@ class Scoreboard:
             test = None if name == network else paired_test(losses[network], losses[name], series, overlap)
             rows.append(_row(name, forecast, y, histories, season, levels, test))
         # The sort is stable and the given order that of simplicity: of equal errors the simpler stands first.
-        rows.sort(key=lambda row: (_rank(getattr(row, error)), row.is_network))
+        rows.sort(key=lambda row: (rank(getattr(row, error)), row.is_network))
         notes = _notes(forecasts, y, points[network], histories, season, error)
         steps = int((~np.isnan(y)).sum())
         return cls(tuple(rows), network, error, len(y), steps, season, tuple(notes))
 
-    @property
-    def best_baseline(self) -> Row | None:
-        """The first line that isn't the network; None when the network was scored alone."""
-        return next((row for row in self.rows if not row.is_network), None)
+    noun = " forecast"
+    unit = "windows"
 
-    @property
-    def network_wins(self) -> bool:
-        """Lowest error AND the paired test against the best baseline significant at 5 %: both, or it has not won."""
-        best = self.best_baseline
-        leads = self.rows[0].is_network and math.isfinite(getattr(self.rows[0], self.error))
-        return leads and best is not None and best.test is not None and best.test.p_value < _ALPHA
+    def measure(self) -> str:
+        """MASE or MAE, as it is written."""
+        return self.error.upper()
 
-    def verdict(self) -> str:
-        """Who wins, in one plain sentence: the network, nobody (then the simpler), or a baseline."""
-        best, score = self.best_baseline, self.error.upper()
-        if best is None or best.test is None:
-            return f"{self.network} was scored alone: no baseline, no verdict."
-        mine = getattr(next(row for row in self.rows if row.is_network), self.error)
-        theirs, p = getattr(best, self.error), best.test.p_value
-        numbers = f"{score} {_text(mine, 3)} against {_text(theirs, 3)}, p = {_text(p, 3)}"
-        if math.isnan(p):
-            numbers = f"{score} {_text(mine, 3)} against {_text(theirs, 3)}, too few windows for a test"
-        if self.network_wins:
-            return f"{self.network} wins: its error is lower than that of the best baseline, {best.model} ({numbers})."
-        if self.rows[0].is_network:
-            return (
-                f"{self.network} is not distinguishably better than the {best.model} forecast: prefer the simpler "
-                f"({numbers})."
-            )
-        if not p < _ALPHA:
-            return f"the {best.model} forecast wins, perhaps by chance: prefer the simpler ({numbers})."
-        return f"the {best.model} forecast wins: don't use this model ({numbers})."
+    def columns(self) -> Sequence[tuple[str, str]]:
+        """The measures of a forecast."""
+        return _COLUMNS
 
-    def to_rich(self) -> Table:
-        """The table for a terminal; the network's line stands out."""
-        from rich.table import Table
+    def cells(self, row: Row) -> Sequence[str]:
+        """A line's texts."""
+        return _cells(row)
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for number, title in enumerate(_HEADINGS):
-            table.add_column(title, justify="left" if number == 0 else "right", no_wrap=True)
-        for row in self.rows:
-            table.add_row(*_cells(row), style="bold cyan" if row.is_network else None)
-        return table
+    def value(self, row: Row) -> float:
+        """MASE, or MAE where no history gives a scale."""
+        return getattr(row, self.error)
 
-    def to_text(self) -> str:
-        """Aligned plain text, the verdict and the notes below it: for logs and terminals alike."""
-        lines = [list(_HEADINGS), *(_cells(row) for row in self.rows)]
-        width = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
-        out = io.StringIO()
-        for line in lines:
-            first, *rest = (
-                text.ljust(w) if n == 0 else text.rjust(w) for n, (text, w) in enumerate(zip(line, width, strict=True))
-            )
-            out.write("  ".join([first, *rest]).rstrip() + "\n")
-        out.write(f"\n{self._scope()}\n" + "".join(f"Note: {note}\n" for note in self.notes))
-        out.write(f"\n{self.verdict()[0].upper()}{self.verdict()[1:]}\n")
-        return out.getvalue()
-
-    def to_markdown(self) -> str:
-        """The same as a Markdown table, for the card."""
-        lines = [list(_HEADINGS), ["---", *["---:"] * (len(_HEADINGS) - 1)]]
-        lines += [[markdown_cell(cell) for cell in _cells(row)] for row in self.rows]
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-        return "\n".join([table, "", self._scope(), *(f"- {markdown_line(note)}" for note in self.notes)])
-
-    def to_html(self) -> str:
-        """The same as an HTML fragment; every text of the user's is escaped."""
-        head = "".join(
-            f'<th scope="col" title="{escape(hint)}">{escape(title)}</th>'
-            for title, hint in zip(_HEADINGS, _HINTS, strict=True)
-        )
-        body = ""
-        for row in self.rows:
-            name, *cells = map(escape, _cells(row))
-            mark = ' class="network"' if row.is_network else ""
-            body += f'<tr{mark}><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return (
-            f'<div class="scroll"><table class="scores"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
-            f'</div>\n<p class="quiet">{escape(self._scope())}</p>\n'
-            + (f'<ul class="quiet">{notes}</ul>' if notes else "")
-        )
-
-    def to_json(self) -> str:
-        """Everything as JSON text; NaN and infinity become null."""
-        data = {**asdict(self), "verdict": self.verdict(), "network_wins": self.network_wins}
-        return json.dumps(_finite(data), indent=2, ensure_ascii=False, allow_nan=False)
-
-    def _scope(self) -> str:
+    def scope(self) -> str:
+        """Windows, steps, season and what the test stood on."""
         test = next((row.test for row in self.rows if row.test is not None), None)
         over = f" Paired Diebold–Mariano test over {test.count} {test.over}." if test else ""
         return f"{self.windows} windows, {self.steps} observed steps, season of {self.season} steps.{over}"
@@ -260,25 +184,6 @@ _COLUMNS = (
     ("predict s", "seconds to predict, all windows"),
     ("p", "Diebold–Mariano test against the network, two-sided"),
 )
-_HEADINGS, _HINTS = zip(*_COLUMNS, strict=True)
-
-
-def markdown_line(text: str) -> str:
-    """Text of a user's as one line of Markdown; a tag in it stays text, for Markdown is read as HTML.
-
-    >>> markdown_line("a\\n<b>")
-    'a &lt;b>'
-    """
-    return " ".join(text.split()).replace("<", "&lt;")
-
-
-def markdown_cell(text: str) -> str:
-    """The same within a table.
-
-    >>> print(markdown_cell("a|b"))
-    a\\|b
-    """
-    return markdown_line(text).replace("|", "\\|")
 
 
 def _row(
@@ -308,11 +213,6 @@ def _row(
         fallbacks=len(forecast.fallbacks),
         is_network=test is None,
     )
-
-
-def _rank(error: float) -> float:
-    # 12 digits: two forecasts that are equal but for the order of summation are equal.
-    return float(f"{error:.12g}") if math.isfinite(error) else math.inf
 
 
 def _notes(
@@ -347,39 +247,18 @@ def _notes(
     return notes
 
 
-def _text(value: float, digits: int) -> str:
-    """A number for people: never "nan", and no p-value of 0.
-
-    >>> _text(float("nan"), 3), _text(0.00001, 3), _text(1.23456, 3)
-    ('–', '<0.001', '1.235')
-    """
-    if not math.isfinite(value):
-        return "–"
-    return f"<{10.0**-digits:.{digits}f}" if 0 <= value < 0.5 * 10.0**-digits and value else f"{value:.{digits}f}"
-
-
 def _cells(row: Row) -> list[str]:
     inside = [
-        _text(100 * share, 0) + (" %" if math.isfinite(share) else "") for share in (row.coverage80, row.coverage95)
+        text(100 * share, 0) + (" %" if math.isfinite(share) else "") for share in (row.coverage80, row.coverage95)
     ]
     return [
         row.model + (" *" if row.fallbacks else ""),
-        _text(row.mase, 3),
-        _text(row.smape, 2),
-        _text(row.mape, 2),
-        _text(row.wql, 4),
+        text(row.mase, 3),
+        text(row.smape, 2),
+        text(row.mape, 2),
+        text(row.wql, 4),
         *inside,
-        _text(row.fit_seconds, 2),
-        _text(row.predict_seconds, 2),
-        _text(row.test.p_value, 3) if row.test else "",
+        text(row.fit_seconds, 2),
+        text(row.predict_seconds, 2),
+        text(row.test.p_value, 3) if row.test else "",
     ]
-
-
-def _finite(data: object) -> object:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, Mapping):
-        return {key: _finite(value) for key, value in data.items()}
-    if isinstance(data, (list, tuple)):
-        return [_finite(value) for value in data]
-    return data

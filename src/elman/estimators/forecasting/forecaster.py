@@ -268,6 +268,3 @@ class Forecaster(Estimator):
         self.exogenous_ = Exogenous.from_json(state["exogenous"])
         self.panel_ = unpack_panel(dict(tensors), state["history"])
         self.network_ = self._network(self._windows(self.panel_, 0))
-
-    def _hash(self) -> str:
-        return self.hash_

@@ -1,0 +1,241 @@
+"""What a sequence is made of: numbers that were measured, or names that are looked up. Learned once, then applied."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from elman.data.vocabulary import Vocabulary
+from elman.errors import DataError
+
+Array = np.ndarray
+
+
+class Inputs(Protocol):
+    """How sequences of one kind become tensors."""
+
+    @property
+    def width(self) -> int:
+        """Columns of an encoded sequence."""
+        ...
+
+    def encode(self, sequences: Sequence[Any], where: str) -> list[Tensor]:
+        """Each sequence as (T_i, width); raises `DataError` with the number of the first one that does not fit."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """What a config file keeps."""
+        ...
+
+
+# -- numbers -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Measured features, standardised by the training data: (x - mean) / scale.
+
+    A missing value (NaN) becomes 0, the mean; each feature that had one in training brings a column of 0 and 1 that
+    says where. A feature that is constant has scale 1.
+
+    mean, scale  (F,) of each feature
+    gaps         features with such a column
+
+    >>> numbers = Numbers.fit([np.array([[1.0], [3.0]]), np.array([[np.nan]])])
+    >>> [x.tolist() for x in numbers.encode([np.array([[3.0], [np.nan]])], "here")]
+    [[[1.0, 0.0], [0.0, 1.0]]]
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    gaps: tuple[int, ...] = ()
+
+    @classmethod
+    def fit(cls, sequences: Sequence[Any], where: str = "Numbers") -> Numbers:
+        """Means and spreads over all steps of all sequences."""
+        arrays = as_numbers(sequences, None, where)
+        count = sum(np.isfinite(a).sum(0) for a in arrays)
+        if not np.all(count):
+            empty = int(np.argmin(count))
+            raise DataError(f"{where}: every feature must have a value, feature {empty} has none. Leave it out.")
+        mean = sum(np.nansum(a, 0) for a in arrays) / count
+        scale = np.sqrt(sum(np.nansum((a - mean) ** 2, 0) for a in arrays) / count)
+        scale = np.where(scale > 1e-12 * np.maximum(1, np.abs(mean)), scale, 1.0)
+        gaps = np.flatnonzero(sum(np.isnan(a).sum(0) for a in arrays))
+        return cls(tuple(mean.tolist()), tuple(scale.tolist()), tuple(gaps.tolist()))
+
+    @property
+    def width(self) -> int:
+        """F, and a column for each feature with gaps."""
+        return len(self.mean) + len(self.gaps)
+
+    def encode(self, sequences: Sequence[Any], where: str) -> list[Tensor]:
+        """Standardised features, then where they are missing."""
+        encoded = []
+        for a in as_numbers(sequences, len(self.mean), where):
+            values = np.nan_to_num((a - self.mean) / self.scale, nan=0.0)
+            encoded.append(torch.from_numpy(np.hstack([values, np.isnan(a)[:, self.gaps]])).float())
+        return encoded
+
+    def to_json(self) -> dict[str, Any]:
+        """What a config file keeps."""
+        return {"kind": "numbers", "mean": list(self.mean), "scale": list(self.scale), "gaps": list(self.gaps)}
+
+
+def as_numbers(sequences: Sequence[Any], features: int | None, where: str) -> list[Array]:
+    """Each sequence as (T_i, F) float64; a vector has one feature. Features of the first sequence where None is given."""
+    arrays: list[Array] = []
+    for row, sequence in enumerate(sequences):
+        try:
+            if np.iscomplexobj(sequence):
+                raise DataError(f"{where}: Complex data not supported, sequence {row} is. Give real and imaginary parts.")
+            a = np.asarray(sequence, dtype=np.float64)
+        except (TypeError, ValueError) as problem:
+            if isinstance(problem, DataError):
+                raise
+            raise DataError(
+                f"{where}: sequence {row} must be numbers, (T, F), got {_shown(sequence)}. "
+                "Give numbers, or text for all sequences."
+            ) from None
+        a = a[:, None] if a.ndim == 1 else a
+        wanted = features if features is not None else arrays[0].shape[1] if arrays else None
+        if a.ndim != 2 or not len(a) or (wanted is not None and a.shape[1] != wanted):
+            shape = f"(T, {'F' if wanted is None else wanted})"
+            mend = "Leave empty sequences out." if a.size == 0 else "Give all sequences the same features."
+            mend = "Reshape your data: one sequence alone goes into a list, [x]." if a.ndim == 0 else mend
+            raise DataError(f"{where}: sequence {row} must be {shape} with T ≥ 1, got {a.shape}. {mend}")
+        if np.isinf(a).any():
+            step, feature = np.argwhere(np.isinf(a))[0]
+            raise DataError(
+                f"{where}: sequence {row} must be finite or NaN for missing, got {a[step, feature]} at step {step}, "
+                f"feature {feature}. Mend the value."
+            )
+        arrays.append(a)
+    return arrays
+
+
+# -- names ---------------------------------------------------------------------------------------------------------
+
+_WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+ANALYZERS: dict[str, Callable[[str], list[str]]] = {
+    "word": lambda text: _WORD.findall(text),
+    "space": lambda text: text.split(),
+    "character": list,
+}
+"""how a text is cut"""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Text, or sequences of names: each is looked up in a vocabulary, 0 for what is not in it.
+
+    analyzer   "word" (letters and digits together, every other mark alone), "space" (as spaces cut it), "character";
+               sequences that are lists of names are taken as they are
+    lowercase  whether capitals are ignored; the spelling keeps them
+    letters    the characters that names are spelt with, and
+    spelling   how many of a name's are read, its first and last ones where it has more; 0: none
+
+    >>> names = Names.fit(["so be it", "be it so", "be"], least=2)
+    >>> [x.flatten().tolist() for x in names.encode(["Be sooner!"], "here")]
+    [[1, 0, 0]]
+    """
+
+    vocabulary: Vocabulary
+    analyzer: str = "word"
+    lowercase: bool = True
+    letters: Vocabulary = Vocabulary(())
+    spelling: int = 0
+
+    @classmethod
+    def fit(
+        cls,
+        sequences: Sequence[Any],
+        *,
+        analyzer: str = "word",
+        lowercase: bool = True,
+        least: int = 1,
+        most: int = 50_000,
+        spelling: int = 0,
+    ) -> Names:
+        """The names that occur at least so often; of more than `most`, the most frequent ones."""
+        blank = cls(Vocabulary(()), analyzer, lowercase)
+        raw = Counter(name for sequence in sequences for name in blank.cut(sequence))
+        counts: Counter[str] = Counter()
+        for name, count in raw.items():
+            counts[blank.key(name)] += count
+        kept = sorted((name for name, n in counts.items() if n >= least), key=lambda name: (-counts[name], name))
+        letters = Vocabulary.fit(letter for name in raw for letter in name) if spelling else Vocabulary(())
+        return cls(Vocabulary(tuple(sorted(kept[:most]))), analyzer, lowercase, letters, spelling)
+
+    @property
+    def width(self) -> int:
+        """The code, and one for each letter that is read."""
+        return 1 + self.spelling
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def cut(self, sequence: Any) -> list[str]:
+        """The names of one sequence, as they are spelt."""
+        return ANALYZERS[self.analyzer](sequence) if isinstance(sequence, str) else [str(name) for name in sequence]
+
+    def key(self, name: str) -> str:
+        """What is looked up."""
+        return name.lower() if self.lowercase else name
+
+    def encode(self, sequences: Sequence[Any], where: str) -> list[Tensor]:
+        """The code of each name, then its letters': 0 after the last, 1 for an unknown one; (T_i, width) int64."""
+        encoded = []
+        for row, sequence in enumerate(sequences):
+            if not isinstance(sequence, (str, list, tuple, np.ndarray)):
+                raise DataError(f"{where}: sequence {row} must be text or a list of names, got {_shown(sequence)}.")
+            names = self.cut(sequence)
+            if not names:
+                raise DataError(f"{where}: sequence {row} is empty, got {_shown(sequence)}. Leave it out.")
+            codes = [self.vocabulary.encode(map(self.key, names))[:, None]]
+            if self.spelling:
+                codes.append(np.stack([self._spell(name) for name in names]))
+            encoded.append(torch.from_numpy(np.hstack(codes)))
+        return encoded
+
+    def _spell(self, name: str) -> Array:
+        half = self.spelling // 2
+        read = name if len(name) <= self.spelling else name[: self.spelling - half] + name[-half:]
+        found = np.zeros(self.spelling, dtype=np.int64)
+        found[: len(read)] = self.letters.encode(read) + 1
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """What a config file keeps."""
+        known = {"names": self.vocabulary.to_json(), "letters": self.letters.to_json()}
+        options = {"analyzer": self.analyzer, "lowercase": self.lowercase, "spelling": self.spelling}
+        return {"kind": "names", **known, **options}
+
+
+def inputs_from_json(kept: Mapping[str, Any]) -> Numbers | Names:
+    """What `to_json` wrote."""
+    if kept["kind"] == "numbers":
+        return Numbers(tuple(kept["mean"]), tuple(kept["scale"]), tuple(kept["gaps"]))
+    known, letters = (Vocabulary.from_json(kept[name]) for name in ("names", "letters"))
+    return Names(known, kept["analyzer"], kept["lowercase"], letters, kept["spelling"])
+
+
+def is_text(sequences: Sequence[Any]) -> bool:
+    """Whether these are texts, or lists of names, rather than numbers; the first one tells."""
+    first = sequences[0] if len(sequences) else ()
+    if isinstance(first, str):
+        return True
+    return isinstance(first, (list, tuple, np.ndarray)) and len(first) > 0 and isinstance(first[0], str)
+
+
+def _shown(value: Any) -> str:
+    """A value as an error line shows it."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}…"

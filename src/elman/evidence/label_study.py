@@ -1,0 +1,181 @@
+"""A labelling job from examples to a judged run folder: split, train, baselines on the same sequences, scoreboard, report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elman.data.inputs import Names
+from elman.errors import DataError
+from elman.estimators.sequences.base import SequenceEstimator
+from elman.evidence.label_plots import attention_html, confusion_svg, plot_numbers, tagged_html
+from elman.evidence.labels import LabelBoard, Labelled, timed
+from elman.evidence.plots import to_svg
+from elman.evidence.report import Report
+from elman.evidence.simple import baselines
+from elman.training.progress import Progress
+from elman.training.run import RunFolder
+
+SHOWN = 6
+"""examples in the report"""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences to learn from and sequences to judge by."""
+
+    X: Sequence[Any]
+    y: Any
+    X_test: Sequence[Any]
+    y_test: Any
+
+    @classmethod
+    def split(cls, X: Sequence[Any], y: Any, share: float, seed: int) -> Examples:
+        """A random share of the sequences to judge by, of each class the same share where there are enough of it."""
+        from sklearn.model_selection import train_test_split
+
+        count = len(X)
+        if count < 10:
+            raise DataError(f"a study needs 10 sequences or more to learn and judge by, got {count}. Give --test FILE.")
+        labels = None if isinstance(y, list) or np.asarray(y).dtype.kind == "f" else np.asarray(y)
+        if labels is not None and np.unique(labels, return_counts=True)[1].min() < 2:
+            labels = None
+        try:
+            learn, test = train_test_split(np.arange(count), test_size=share, random_state=seed, stratify=labels)
+        except ValueError:  # fewer test sequences than classes
+            learn, test = train_test_split(np.arange(count), test_size=share, random_state=seed)
+        learn, test = np.sort(learn), np.sort(test)
+        return cls(_take(X, learn), _take(y, learn), _take(X, test), _take(y, test))
+
+
+@dataclass(frozen=True)
+class JudgedLabels:
+    """A fitted estimator beside its baselines, and what it said of the test sequences."""
+
+    scoreboard: LabelBoard
+    found: np.ndarray
+    truth: np.ndarray
+
+
+def judge_labels(
+    estimator: SequenceEstimator,
+    examples: Examples,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    **training: Any,
+) -> JudgedLabels:
+    """Fits the estimator and every baseline on the same sequences and scores what they say of the test sequences."""
+    name = _name(estimator)
+    found: dict[str, Labelled] = {}
+    for other, model in baselines(estimator, examples.X, examples.y).items():
+        say(f"Baseline: {other}.")
+        found[other] = timed(model, examples.X, examples.y, examples.X_test)[1]
+    say(f"{name}: {len(examples.X)} sequences to learn from, {len(examples.X_test)} to judge by.")
+    _, found[name] = timed(estimator, examples.X, examples.y, examples.X_test, **training)
+    y = examples.y_test
+    truth = np.concatenate([np.asarray(v) for v in y]) if estimator.per_step else np.asarray(y)
+    sequence = np.repeat(np.arange(len(y)), [len(v) for v in y]) if estimator.per_step else None
+    notes = _notes(estimator, truth)
+    board = LabelBoard.build(found, truth, network=name, sequence=sequence, notes=notes)
+    return JudgedLabels(board, found[name].labels, truth)
+
+
+def label_study(
+    estimator: SequenceEstimator,
+    examples: Examples,
+    folder: Path | str,
+    *,
+    title: str,
+    resume: bool = False,
+    progress: Callable[[], Progress | None] = lambda: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> JudgedLabels:
+    """Judges an estimator and leaves a run folder with its model, scoreboard and report.
+
+    The model that is kept is the one that was judged: it saw nothing of the test sequences. `resume` goes on with a
+    training that was killed. Raises what `fit` raises.
+    """
+    run = RunFolder(folder)
+    if not (resume and run.finished):
+        run.create(resume=resume)  # a name that is taken is told before anything is trained
+    judged = judge_labels(estimator, examples, say=say, folder=run.path, resume=True, progress=progress())
+    report = label_report(title, estimator, examples, judged)
+    run.write_text("report.html", report.to_html())
+    run.write_text("card.md", report.to_markdown())
+    run.write_text("scoreboard.json", judged.scoreboard.to_json())
+    return judged
+
+
+def labels_frame(estimator: Any, X: Sequence[Any]) -> Any:
+    """What an estimator says of sequences as a pandas table: one row for each, or for each step, with probabilities."""
+    import pandas as pd
+
+    found = estimator.predict(X)
+    if not estimator.per_step:
+        table = pd.DataFrame({"sequence": range(len(found)), "label": list(found)})
+        if hasattr(estimator, "predict_proba"):
+            table["probability"] = estimator.predict_proba(X).max(1).round(4)
+        return table
+    places = [(i, t) for i, labels in enumerate(found) for t in range(len(labels))]
+    columns: dict[str, Any] = {"sequence": [i for i, _ in places], "step": [t for _, t in places]}
+    if isinstance(estimator.inputs_, Names):
+        columns["name"] = [estimator.inputs_.cut(X[i])[t] for i, t in places]
+    return pd.DataFrame({**columns, "label": np.concatenate(found)})
+
+
+def label_report(title: str, estimator: SequenceEstimator, examples: Examples, judged: JudgedLabels) -> Report:
+    """Scoreboard, confusion or scatter, some examples, training curve, configuration."""
+    if judged.truth.dtype.kind == "f":
+        flat = judged.truth.reshape(len(judged.truth), -1)[:, 0], judged.found.reshape(len(judged.found), -1)[:, 0]
+        picture = to_svg(plot_numbers(*flat), "Said against true")
+    else:
+        picture = confusion_svg(judged.truth, judged.found)
+    sections = {"Where it errs": f'<div class="plots"><figure>{picture}</figure></div>'}
+    if isinstance(estimator.inputs_, Names):
+        sections["Examples of the test data"] = _examples(estimator, examples)
+    return Report(
+        title,
+        scoreboard=judged.scoreboard,
+        sections=sections,
+        training=estimator.history_.records,
+        configuration=estimator._params(),
+    )
+
+
+def _examples(estimator: Any, examples: Examples) -> str:
+    X, y = list(examples.X_test[:SHOWN]), list(examples.y_test[:SHOWN])
+    said = estimator.predict(X)
+    words = [estimator.inputs_.cut(x) for x in X]
+    if estimator.per_step:
+        return tagged_html([(w, t, s) for w, t, s in zip(words, y, said, strict=True)])
+    weights = estimator.attention(X) if hasattr(estimator, "attention") else [[0.0] * len(w) for w in words]
+    notes = [f"{s}" if str(s) == str(t) else f"{s}, in truth {t}" for s, t in zip(said, y, strict=True)]
+    return attention_html([(w, a, n) for w, a, n in zip(words, weights, notes, strict=True)])
+
+
+def _notes(estimator: SequenceEstimator, truth: np.ndarray) -> list[str]:
+    classes = getattr(estimator, "classes_", None)
+    if classes is None:
+        return []
+    unseen = np.setdiff1d(truth.astype(str), np.asarray(classes).astype(str))
+    if not len(unseen):
+        return []
+    names = ", ".join(map(str, unseen[:3]))
+    return [
+        f"{len(unseen)} classes of the test data are not in the training data ({names}): no model can be right there."
+    ]
+
+
+def _name(estimator: SequenceEstimator) -> str:
+    from elman.cells import find_cell
+
+    cell = find_cell(estimator.cell, type(estimator).__name__)
+    return f"bidirectional {type(cell).__name__}" if estimator.bidirectional else type(cell).__name__
+
+
+def _take(values: Any, chosen: np.ndarray) -> Any:
+    return values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]

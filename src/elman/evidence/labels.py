@@ -1,0 +1,172 @@
+"""The scoreboard of labels: classes or numbers, one for each sequence or for each of its steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from elman.errors import DataError
+from elman.evidence.board import Board, rank, text
+from elman.evidence.significance import PairedTest, paired_test
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A quantity over all targets, and how it is written: `scale` and `digits` of the number, `hint` for the reader."""
+
+    of: Callable[[Array, Array], float]
+    hint: str
+    higher: bool = True
+
+
+def _f1(truth: Array, found: Array) -> float:
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(truth, found, average="macro", zero_division=0.0))
+
+
+def _r2(truth: Array, found: Array) -> float:
+    return float(1 - np.sum((truth - found) ** 2) / np.sum((truth - truth.mean(0)) ** 2))
+
+
+CLASSES = {
+    "accuracy": Measure(lambda t, f: float(np.mean(t == f)), "share of labels that are right"),
+    "macro F1": Measure(_f1, "harmonic mean of precision and recall, the mean over classes, however rare"),
+}
+NUMBERS = {
+    "RMSE": Measure(lambda t, f: float(np.sqrt(np.mean((t - f) ** 2))), "root of the mean squared error", higher=False),
+    "MAE": Measure(lambda t, f: float(np.mean(np.abs(t - f))), "mean absolute error", higher=False),
+    "R²": Measure(_r2, "share of the variance that is explained"),
+}
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What a model said of the test sequences, and how long it took.
+
+    labels         of all sequences, (N,) or (N, K), or of all steps of all sequences one after another
+    fit_seconds, predict_seconds   wall-clock
+    """
+
+    labels: Array
+    fit_seconds: float = 0.0
+    predict_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One model's line: its scores by measure, and the paired test of the network's errors less this one's."""
+
+    model: str
+    scores: Mapping[str, float]
+    fit_seconds: float
+    predict_seconds: float
+    test: PairedTest | None
+    is_network: bool
+
+
+@dataclass(frozen=True)
+class LabelBoard(Board):
+    """All models' labels of the same test sequences, best first. Build it with `LabelBoard.build`.
+
+    >>> truth = np.array([0, 1, 1, 0])
+    >>> board = LabelBoard.build({"majority": Labelled(np.zeros(4, int)), "LSTM": Labelled(truth)}, truth, network="LSTM")
+    >>> [(row.model, row.scores["accuracy"]) for row in board.rows]
+    [('LSTM', 1.0), ('majority', 0.5)]
+    """
+
+    rows: tuple[ScoreRow, ...]
+    network: str
+    error: str
+    higher: bool
+    sequences: int
+    labels: int
+    notes: tuple[str, ...] = field(default=())
+
+    unit = "sequences"
+
+    @classmethod
+    def build(
+        cls,
+        found: Mapping[str, Labelled],
+        truth: Array,
+        *,
+        network: str,
+        sequence: Array | None = None,
+        error: str | None = None,
+        notes: Sequence[str] = (),
+    ) -> LabelBoard:
+        """Scores each model's labels against the truth; sequence: of each label the number of its sequence, (N,).
+
+        The paired test stands on sequences: labels of one sequence are alike and do not count as independent. Of
+        classes the loss is the share of wrong labels, of numbers the squared error. Raises `DataError` for labels of
+        another shape.
+        """
+        measures = NUMBERS if truth.dtype.kind == "f" else CLASSES
+        error = error or next(iter(measures))
+        for name, labelled in found.items():
+            if labelled.labels.shape != truth.shape:
+                raise DataError(f"LabelBoard({name}): labels must be {truth.shape}, got {labelled.labels.shape}.")
+        group = np.arange(len(truth)) if sequence is None else sequence
+        losses = {name: _losses(truth, labelled.labels, group) for name, labelled in found.items()}
+        rows = [
+            ScoreRow(
+                name,
+                {measure: m.of(truth, labelled.labels) for measure, m in measures.items()},
+                labelled.fit_seconds,
+                labelled.predict_seconds,
+                None if name == network else paired_test(losses[network], losses[name]),
+                name == network,
+            )
+            for name, labelled in found.items()
+        ]
+        higher = measures[error].higher
+        rows.sort(key=lambda row: (rank(row.scores[error], higher=higher), row.is_network))
+        return cls(tuple(rows), network, error, higher, len(np.unique(group)), len(truth), tuple(notes))
+
+    def columns(self) -> list[tuple[str, str]]:
+        """Model, measures, seconds, p."""
+        known = {**CLASSES, **NUMBERS}
+        measures = [(name, known[name].hint) for name in self.rows[0].scores]
+        seconds = [("fit s", "seconds to fit"), ("predict s", "seconds to predict all test sequences")]
+        return [("model", ""), *measures, *seconds, ("p", "paired t-test against the network, two-sided")]
+
+    def cells(self, row: ScoreRow) -> list[str]:
+        """A line's texts."""
+        scores = [text(value, 3) for value in row.scores.values()]
+        p = text(row.test.p_value, 3) if row.test else ""
+        return [row.model, *scores, text(row.fit_seconds, 1), text(row.predict_seconds, 2), p]
+
+    def value(self, row: ScoreRow) -> float:
+        """The measure that decides."""
+        return row.scores[self.error]
+
+    def scope(self) -> str:
+        """How many were judged."""
+        steps = f", {self.labels} labels" if self.labels != self.sequences else ""
+        return f"{self.sequences} test sequences{steps}. Paired t-test over sequences."
+
+
+def _losses(truth: Array, found: Array, group: Array) -> Array:
+    """The mean loss of each sequence."""
+    each = (truth - found) ** 2 if truth.dtype.kind == "f" else (truth != found).astype(float)
+    each = each.reshape(len(each), -1).mean(1)
+    _, place = np.unique(group, return_inverse=True)
+    return np.bincount(place, each) / np.bincount(place)
+
+
+def timed(model: Any, X: Any, y: Any, X_test: Any, **training: Any) -> tuple[Any, Labelled]:
+    """Fits a model, predicts, and says how long each took; labels of steps are joined."""
+    start = time.perf_counter()
+    model.fit(X, y, **training)
+    middle = time.perf_counter()
+    found = model.predict(X_test)
+    end = time.perf_counter()
+    labels = np.concatenate(found) if isinstance(found, list) else np.asarray(found)
+    return model, Labelled(labels, middle - start, end - middle)

@@ -1,0 +1,127 @@
+"""Labelled sequences from files of every kind, and one line for each that is broken."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from elman.data.examples import Columns, read_columns, read_examples
+from elman.data.ts_file import read_ts
+from elman.errors import DataError, ElmanError
+
+TS = "# a comment\n@problemName X\n@timeStamps false\n@classLabel true up down\n@data\n1,2,?:4,5,6:up\n1:2:down\n"
+CSV = "id,t,a,b,kind\nx,1,0.5,1,up\nx,0,0.25,2,up\ny,0,3,,down\n"
+CONLL = "the\tDET\ncat\tNOUN\n\n\ndogs\tNOUN\n"
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_ts(tmp_path):
+    X, y = read_examples(write(tmp_path / "a.ts", TS), Columns())
+    assert [x.shape for x in X] == [(3, 2), (1, 2)]
+    assert np.isnan(X[0][2, 0])
+    assert X[0][:, 1].tolist() == [4, 5, 6]
+    assert y.tolist() == ["up", "down"]
+
+
+def test_a_table_whose_rows_are_steps(tmp_path):
+    path = write(tmp_path / "a.csv", CSV)
+    X, y = read_examples(path, Columns(("a", "b"), "kind", "id", "t"))
+    assert X[0].tolist() == [[0.25, 2], [0.5, 1]]
+    assert np.isnan(X[1][0, 1])
+    assert y.tolist() == ["up", "down"]
+    _, steps = read_examples(path, Columns(("a",), "kind", "id"), each_step=True)
+    assert [s.tolist() for s in steps] == [["up", "up"], ["down"]]
+    assert read_examples(path, Columns(("a",), None, "id"))[1] is None
+
+
+def test_a_table_whose_rows_are_sequences(tmp_path):
+    X, y = read_examples(write(tmp_path / "a.tsv", "text\tlabel\nso it is\t1\nno\t0\n"), Columns(label="label"))
+    assert X == ["so it is", "no"]
+    assert y.tolist() == [1, 0]
+    X, _ = read_examples(write(tmp_path / "b.csv", "s1,s2,label\n1,2,a\n3,4,b\n"), Columns(label="label"))
+    assert [x.tolist() for x in X] == [[1, 2], [3, 4]]
+    lines = "\n".join(json.dumps({"text": t, "y": n}) for t, n in (("a b", 1.5), ("c", 2.5)))
+    X, y = read_examples(write(tmp_path / "c.jsonl", lines + "\n\n"), Columns(("text",), "y"))
+    assert (X, y.tolist()) == (["a b", "c"], [1.5, 2.5])
+
+
+def test_arrays_and_tagged_sentences(tmp_path):
+    np.savez(tmp_path / "a.npz", X=np.zeros((3, 4, 2)), y=np.arange(3))
+    X, y = read_examples(tmp_path / "a.npz", Columns())
+    assert [x.shape for x in X] == [(4, 2)] * 3
+    assert y.tolist() == [0, 1, 2]
+    path = tmp_path / "a.conll.gz"
+    path.write_bytes(gzip.compress(CONLL.encode()))
+    X, y = read_examples(path, Columns(), each_step=True)
+    assert (X, y) == ([["the", "cat"], ["dogs"]], [["DET", "NOUN"], ["NOUN"]])
+
+
+def test_conll_u_has_ranges_and_comments(tmp_path):
+    text = "# text = don't\n1-2\tdon't\t_\n1\tdo\tAUX\n2\tn't\tPART\n2.1\tghost\tX\n"
+    assert read_columns(write(tmp_path / "a.conllu", text), 1, 2) == ([["do", "n't"]], [["AUX", "PART"]])
+
+
+BROKEN = {
+    "a.ts": [
+        ("@data\n1,b:up\n", "line 2: expected numbers with commas between"),
+        ("@data\n1,2:3:up\n", "all channels must have the same number of steps"),
+        ("@data\n1:2:up\n1:up\n", "line 3: expected 2 channels like the first line, got 1"),
+        ("@classLabel true a b\n@data\n1:c\n", "label 'c' is not among those of @classLabel: a, b"),
+        ("@timeStamps true\n@data\n", "time stamps are not read"),
+        ("1,2:up\n", "expected a header line"),
+        ("@data\n", "expected series after @data, got none"),
+        ("", "got an empty file"),
+    ],
+    "a.conll": [("the\tDET\ncat\n", "line 2 must have 2 columns or more, got 1: 'cat'")],
+    "a.jsonl": [
+        ('{"a": 1}\n{"a": \n', "line 2 is not JSON"),
+        ('{"a": 1}\n[1]\n', "line 2 must be an object"),
+        ('{"a": 1}\n{"b": 2}\n', "line 2: all objects must have the same names"),
+    ],
+    "a.txt": [("hello", "expected .csv")],
+    "a.npz": [("not a zip", "not a readable .npz")],
+}
+
+
+@pytest.mark.parametrize(("name", "text", "message"), [(n, t, m) for n, cases in BROKEN.items() for t, m in cases])
+def test_a_broken_file_is_one_line(tmp_path, name, text, message):
+    with pytest.raises(DataError, match=message) as problem:
+        read_examples(write(tmp_path / name, text), Columns())
+    assert "\n" not in str(problem.value)
+    assert name in str(problem.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (Columns(("a",), "knd", "id"), "no column 'knd', did you mean 'kind'"),
+        (Columns(("a", "kind"), None, "id"), "must be numbers"),
+        (Columns(("a",), "t", "id"), "'t' must be the same in all rows of sequence 'x'"),
+        (Columns(("a",), "b", "id"), "row 3 has no 'b'"),
+        (Columns(label="a"), "Name the one with the text"),
+    ],
+)
+def test_wrong_columns_are_one_line(tmp_path, columns, message):
+    with pytest.raises(ElmanError, match=message):
+        read_examples(write(tmp_path / "a.csv", CSV), columns)
+
+
+def test_missing_files():
+    for name in ("no.ts", "no.npz", "no.conll", "no.csv", "no.jsonl"):
+        with pytest.raises(DataError, match="no such file"):
+            read_examples(name, Columns())
+
+
+def test_real_files(shared_data):
+    X, y = read_ts(shared_data / "series" / "BasicMotions_TRAIN.ts")
+    assert (len(X), X[0].shape, len(set(y))) == (40, (100, 6), 4)
+    X, y = read_columns(shared_data / "tagging" / "ud_ewt" / "en_ewt-dev.form_upos_xpos.tsv.gz")
+    assert len(X) == 2001
+    assert (X[0][:3], y[0][:3]) == (["From", "the", "AP"], ["ADP", "DET", "PROPN"])
