@@ -41,7 +41,8 @@ class Task:
 
 def lines(path: Path, encoding: str = "utf-8") -> tuple[list[str], np.ndarray]:
     """Label first, then the text."""
-    pairs = [line.split(" ", 1) for line in path.read_text(encoding).splitlines() if line.strip()]
+    pairs = [line.split(" ", 1) for line in path.read_text(encoding).split("\n") if line.strip()]
+    pairs = [(label, text) for label, text in pairs if text.strip()]  # rt-polarity has one empty text
     return [text for _, text in pairs], np.array([label for label, _ in pairs])
 
 
@@ -53,7 +54,8 @@ def polarity(folder: Path) -> Examples:
 
 
 def questions(folder: Path) -> Examples:
-    return Examples(*lines(folder / "text" / "TREC.train.all"), *lines(folder / "text" / "TREC.test.all"))
+    learn, judge = (lines(folder / "text" / f"TREC.{part}.all", "latin-1") for part in ("train", "test"))
+    return Examples(*learn, *judge)
 
 
 def archive(name: str) -> Callable[[Path], Examples]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def chain():
 
 def path_score(chain, z, path):
     total = chain.first[path[0]] + chain.last[path[-1]] + sum(z[t, k] for t, k in enumerate(path))
-    return total + sum(chain.after[a, b] for a, b in zip(path, path[1:], strict=False))
+    return total + sum(chain.after[a, b] for a, b in pairwise(path))
 
 
 @pytest.mark.parametrize("length", [1, 2, 4])

@@ -141,7 +141,7 @@ def predict(
     cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write; else it is printed.")] = None,
 ) -> None:
-    """Forecast from a trained RUN, after the end of FILE or of what it was trained on; or label the sequences in FILE."""
+    """Forecast from a trained RUN, after the end of FILE or of its training data; or label the sequences in FILE."""
     from elman.cli.jobs import load_cells, percentages, predict_labels
     from elman.data import read_table, write_csv
     from elman.estimators import Forecaster, load

@@ -87,8 +87,9 @@ def predict_labels(estimator: SequenceEstimator, run: Path, file: Path | None) -
     """A table of what the run says of the sequences in a file, read by the columns that it was trained with."""
     if file is None:
         raise OptionError(f"elman predict: {run} labels sequences; name a file with some: elman predict {run} FILE.")
-    kept = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
-    columns = Columns(**{name: tuple(v) if isinstance(v, list) else v for name, v in kept.items()} | {"label": None})
+    kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
+    kept |= {"inputs": tuple(kept.get("inputs", ())), "label": None}
+    columns = Columns(**kept)
     X, _ = read_examples(file, columns, each_step=estimator.per_step)
     return labels_frame(estimator, X)
 

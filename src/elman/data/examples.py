@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from elman.data.table import read_table
-from elman.data.text_file import read_text
+from elman.data.text_file import read_lines
 from elman.data.ts_file import read_ts
 from elman.errors import DataError, OptionError, UnknownNameError, suggest
 
@@ -66,14 +66,14 @@ def read_examples(path: Path | str, columns: Columns, *, each_step: bool = False
 def read_columns(path: Path | str, word: int = 0, label: int = 1) -> tuple[list[list[str]], list[list[str]]]:
     """Sentences, each a list of words, and the label of each word: CoNLL's columns, numbered from 0.
 
-    Columns are separated by tabs, or by spaces where a line has no tab; lines that begin with "# " are skipped, and so are
-    CoNLL-U's ranges ("3-4") and empty nodes ("5.1"). Raises `DataError` with the line.
+    Columns are separated by tabs, or by spaces where a line has no tab; lines that begin with "# " are skipped, and so
+    are CoNLL-U's ranges ("3-4") and empty nodes ("5.1"). Raises `DataError` with the line.
     """
     path = Path(path)
     where = f"read_columns({str(path)!r})"
     X: list[list[str]] = [[]]
     y: list[list[str]] = [[]]
-    for number, line in enumerate(read_text(path, where).splitlines(), 1):
+    for number, line in enumerate(read_lines(path, where), 1):
         if not line.strip():
             if X[-1]:
                 X.append([])
@@ -118,7 +118,7 @@ def _as_lists(frame: Any) -> dict[str, list[Any]]:
 
 def _read_jsonl(path: Path, where: str) -> dict[str, list[Any]]:
     rows = []
-    for number, line in enumerate(read_text(path, where).splitlines(), 1):
+    for number, line in enumerate(read_lines(path, where), 1):
         if not line.strip():
             continue
         try:

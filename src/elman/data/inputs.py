@@ -65,7 +65,7 @@ class Numbers:
         if not np.all(count):
             empty = int(np.argmin(count))
             raise DataError(f"{where}: every feature must have a value, feature {empty} has none. Leave it out.")
-        mean = sum(np.nansum(a, 0) for a in arrays) / count
+        mean = np.asarray(sum(np.nansum(a, 0) for a in arrays) / count)
         scale = np.sqrt(sum(np.nansum((a - mean) ** 2, 0) for a in arrays) / count)
         scale = np.where(scale > 1e-12 * np.maximum(1, np.abs(mean)), scale, 1.0)
         gaps = np.flatnonzero(sum(np.isnan(a).sum(0) for a in arrays))
@@ -90,12 +90,14 @@ class Numbers:
 
 
 def as_numbers(sequences: Sequence[Any], features: int | None, where: str) -> list[Array]:
-    """Each sequence as (T_i, F) float64; a vector has one feature. Features of the first sequence where None is given."""
+    """Each sequence as (T_i, F) float64; a vector has one feature. features: F; None: that of the first sequence."""
     arrays: list[Array] = []
     for row, sequence in enumerate(sequences):
         try:
             if np.iscomplexobj(sequence):
-                raise DataError(f"{where}: Complex data not supported, sequence {row} is. Give real and imaginary parts.")
+                raise DataError(
+                    f"{where}: Complex data not supported, sequence {row} is. Give real and imaginary parts."
+                )
             a = np.asarray(sequence, dtype=np.float64)
         except (TypeError, ValueError) as problem:
             if isinstance(problem, DataError):
@@ -130,6 +132,8 @@ ANALYZERS: dict[str, Callable[[str], list[str]]] = {
     "character": list,
 }
 """how a text is cut"""
+NO_NAMES = Vocabulary(())
+"""what knows no name"""
 
 
 @dataclass(frozen=True)
@@ -150,7 +154,7 @@ class Names:
     vocabulary: Vocabulary
     analyzer: str = "word"
     lowercase: bool = True
-    letters: Vocabulary = Vocabulary(())
+    letters: Vocabulary = NO_NAMES
     spelling: int = 0
 
     @classmethod
@@ -165,13 +169,13 @@ class Names:
         spelling: int = 0,
     ) -> Names:
         """The names that occur at least so often; of more than `most`, the most frequent ones."""
-        blank = cls(Vocabulary(()), analyzer, lowercase)
+        blank = cls(NO_NAMES, analyzer, lowercase)
         raw = Counter(name for sequence in sequences for name in blank.cut(sequence))
         counts: Counter[str] = Counter()
         for name, count in raw.items():
             counts[blank.key(name)] += count
         kept = sorted((name for name, n in counts.items() if n >= least), key=lambda name: (-counts[name], name))
-        letters = Vocabulary.fit(letter for name in raw for letter in name) if spelling else Vocabulary(())
+        letters = Vocabulary.fit(letter for name in raw for letter in name) if spelling else NO_NAMES
         return cls(Vocabulary(tuple(sorted(kept[:most]))), analyzer, lowercase, letters, spelling)
 
     @property

@@ -37,3 +37,8 @@ def read_text(path: Path, where: str) -> str:
     if not text.strip():
         raise DataError(f"{where}: expected text, got an empty file. Check what wrote it.")
     return text
+
+
+def read_lines(path: Path, where: str) -> list[str]:
+    """Its lines, ended by \\n or \\r\\n alone: Python's splitlines also cuts at the next-line mark."""
+    return [line.removesuffix("\r") for line in read_text(path, where).split("\n")]

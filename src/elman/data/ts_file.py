@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.data.text_file import read_text
+from elman.data.text_file import read_lines
 from elman.errors import DataError
 
 
@@ -21,7 +21,7 @@ def read_ts(path: Path | str) -> tuple[list[np.ndarray], np.ndarray]:
     where = f"read_ts({str(path)!r})"
     head: dict[str, list[str]] = {}
     series, labels, data = [], [], False
-    for number, line in enumerate(read_text(path, where).splitlines(), 1):
+    for number, line in enumerate(read_lines(path, where), 1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue

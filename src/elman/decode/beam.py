@@ -29,9 +29,9 @@ def beam_search(
 ) -> list[Hypothesis]:
     """Up to `num_beams` sequences after the token `start`, best first, of one row's state.
 
-    At each step every beginning is extended by every token and the `num_beams` best are kept; what ends is set aside with
-    its score, log p divided by its length to the power `length_penalty` (0: shorter ones win; 1: the mean per token).
-    The search ends when no beginning can still come before the worst that was kept.
+    At each step every beginning is extended by every token and the `num_beams` best are kept; what ends is set aside
+    with its score, log p divided by its length to the power `length_penalty` (0: shorter ones win; 1: the mean per
+    token). The search ends when no beginning can still come before the worst that was kept.
     """
     state = model.select(state, torch.zeros(1, dtype=torch.long))
     beginnings: list[list[int]] = [[]]

@@ -21,10 +21,12 @@ class Choice:
     temperature           z / temperature: below 1 bolder, above 1 flatter
     top_k                 only the k most probable; 0: all
     top_p                 only the most probable that together have p (Holtzman et al. 2019, arXiv:1904.09751)
-    min_p                 only those with at least min_p times the greatest probability (Nguyen et al. 2024, arXiv:2407.01082)
-    typical_p             only those whose surprise is nearest the entropy, together p (Meister et al. 2022, arXiv:2202.00666)
-    repetition_penalty    scores of tokens that occurred: divided by it where positive, else multiplied (Keskar et al. 2019,
-                          arXiv:1909.05858)
+    min_p                 only those with at least min_p times the greatest probability
+                          (Nguyen et al. 2024, arXiv:2407.01082)
+    typical_p             only those whose surprise is nearest the entropy, together p
+                          (Meister et al. 2022, arXiv:2202.00666)
+    repetition_penalty    scores of tokens that occurred: divided by it where positive, else multiplied
+                          (Keskar et al. 2019, arXiv:1909.05858)
     no_repeat_ngram_size  no run of so many tokens occurs twice; 0: any may
 
     They apply in the order: repetition, n-grams, temperature, top_k, top_p, min_p, typical_p, as in `transformers`.

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from elman.decode.choice import Choice
 
+SAMPLED = Choice()
+"""drawn at random from the scores as they are"""
+
 
 class Steps(Protocol):
     """A model that reads one token a step and scores the next."""
@@ -29,11 +32,11 @@ def generate(
     state: Any = None,
     *,
     max_new_tokens: int,
-    choice: Choice = Choice(),
+    choice: Choice = SAMPLED,
     eos_token_id: int | None = None,
     seed: int | None = None,
 ) -> Iterator[list[int | None]]:
-    """The next token of each row as it is chosen, None for rows that have ended, until all have or the limit is reached.
+    """The next token of each row as it is chosen, None for rows that have ended, until all have or the limit comes.
 
     prompts  tokens that each row begins with, one or more; all of them are read before the first is chosen
     state    the state before the prompts; None: the model's first one
@@ -58,7 +61,7 @@ def generate(
 
 
 def _read(model: Steps, prompts: list[list[int]], state: Any) -> tuple[Tensor, Any]:
-    """Scores and state after the prompts: steps together while all rows have a token left; a row that has ended keeps its."""
+    """Scores and state after the prompts, read side by side; a row that has ended keeps its own."""
     longest = max(map(len, prompts))
     z: Any = None
     for t in range(longest):

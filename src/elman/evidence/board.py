@@ -1,10 +1,11 @@
-"""A scoreboard of any kind: models judged on the same examples, a table in five forms, one plain sentence on who wins."""
+"""A scoreboard of any kind: models judged on the same examples, a table in five forms, a plain sentence on who wins."""
 
 from __future__ import annotations
 
 import io
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
@@ -16,44 +17,45 @@ if TYPE_CHECKING:
 ALPHA = 0.05
 
 
-class Board:
+class Board(ABC):
     """What every scoreboard can do. A dataclass that is one has these fields, and says what a line is made of.
 
-    rows     best first; each with `model`, `is_network` and `test`, the paired test against the network, None in its own
+    rows     best first; each with `model`, `is_network` and `test`, the paired test against the network (its own: None)
     network  the model that is judged
     error    the quantity that decides
     notes    what a reader must know besides
+    higher   whether a greater value is the better one
     """
 
-    rows: Sequence[Any]
+    rows: Any
     network: str
     error: str
-    notes: Sequence[str]
-    higher: bool = False  # whether a greater value is the better one
+    notes: Any
+    higher: bool
     noun: ClassVar[str] = ""  # what follows a model's name in the verdict
     unit: ClassVar[str] = "examples"  # what was judged, in the plural
 
     # -- what a kind of scoreboard says ----------------------------------------------------------------------------
 
+    @abstractmethod
     def columns(self) -> Sequence[tuple[str, str]]:
         """Heading and explanation of each column; the first is the model's name."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cells(self, row: Any) -> Sequence[str]:
         """A line's texts."""
-        raise NotImplementedError
 
+    @abstractmethod
     def value(self, row: Any) -> float:
         """What decides, of one line."""
-        raise NotImplementedError
 
     def measure(self) -> str:
         """What decides, as it is written."""
         return self.error
 
+    @abstractmethod
     def scope(self) -> str:
         """On what it stands, in a sentence or two."""
-        raise NotImplementedError
 
     # -- who wins --------------------------------------------------------------------------------------------------
 

@@ -14,10 +14,11 @@ class KneserNey:
 
         p_n(w | c) = max(a(c w) - D_n, 0) / a(c ·) + D_n · types(c ·) / a(c ·) · p_{n-1}(w | c without its first)
 
-    a counts occurrences at the highest order, and below it how many different tokens precede. p_0 is uniform over `tokens`.
-    D_n = n1 / (n1 + 2 n2) with n1 and n2 the numbers of runs that were counted once and twice.
+    a counts occurrences at the highest order, and below it how many different tokens precede. p_0 is uniform over
+    `tokens`. D_n = n1 / (n1 + 2 n2) with n1 and n2 the numbers of runs that were counted once and twice.
 
-    Source: Kneser & Ney 1995, doi:10.1109/ICASSP.1995.479394; interpolated: Chen & Goodman 1999, doi:10.1006/csla.1999.0128.
+    Source: Kneser & Ney 1995, doi:10.1109/ICASSP.1995.479394; interpolated: Chen & Goodman 1999,
+    doi:10.1006/csla.1999.0128.
 
     >>> model = KneserNey(order=2, tokens=3).fit([[0, 1, 2, 0, 1, 2, 0]])
     >>> round(sum(model.probability((0,), w) for w in range(3)), 12), model.probability((0,), 1) > 0.5
@@ -36,7 +37,7 @@ class KneserNey:
         for sequence in sequences:
             codes = tuple(sequence)
             for end in range(len(codes)):
-                # A run that reaches back to the beginning has nothing before it: it is counted as it is, at its own order.
+                # A run that reaches back to the beginning has nothing before it: it is counted at its own order.
                 longest = min(self.order - 1, end)
                 self.counts[longest][codes[end - longest : end]][codes[end]] += 1
         for size in range(self.order - 1, 0, -1):  # how many different tokens precede

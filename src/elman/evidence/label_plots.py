@@ -101,9 +101,9 @@ def attention_html(examples: Sequence[tuple[Sequence[str], Sequence[float], str]
     lines = []
     for words, weights, note in examples:
         top = max(weights, default=1.0) or 1.0
+        shades = [f"color-mix(in srgb,var(--forecast) {60 * w / top:.0f}%,transparent)" for w in weights]
         spans = [
-            f'<span style="background:color-mix(in srgb,var(--forecast) {60 * w / top:.0f}%,transparent)">{escape(word)}</span>'
-            for word, w in zip(words, weights, strict=True)
+            f'<span style="background:{shade}">{escape(word)}</span>' for word, shade in zip(words, shades, strict=True)
         ]
         lines.append(f'<p class="attended">{" ".join(spans)} <small class="quiet">{escape(note)}</small></p>')
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A labelling job from examples to a judged run folder: split, train, baselines on the same sequences, scoreboard, report."""
+"""A labelling job from examples to a judged run folder: split, training, baselines, scoreboard, report."""
 
 from __future__ import annotations
 

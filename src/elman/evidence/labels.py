@@ -28,7 +28,7 @@ class Measure:
 def _f1(truth: Array, found: Array) -> float:
     from sklearn.metrics import f1_score
 
-    return float(f1_score(truth, found, average="macro", zero_division=0.0))
+    return float(f1_score(truth, found, average="macro", zero_division=0.0))  # pyright: ignore[reportArgumentType]
 
 
 def _r2(truth: Array, found: Array) -> float:
@@ -76,7 +76,8 @@ class LabelBoard(Board):
     """All models' labels of the same test sequences, best first. Build it with `LabelBoard.build`.
 
     >>> truth = np.array([0, 1, 1, 0])
-    >>> board = LabelBoard.build({"majority": Labelled(np.zeros(4, int)), "LSTM": Labelled(truth)}, truth, network="LSTM")
+    >>> found = {"majority": Labelled(np.zeros(4, int)), "LSTM": Labelled(truth)}
+    >>> board = LabelBoard.build(found, truth, network="LSTM")
     >>> [(row.model, row.scores["accuracy"]) for row in board.rows]
     [('LSTM', 1.0), ('majority', 0.5)]
     """

@@ -119,6 +119,7 @@ class Scoreboard(Board):
 
     noun = " forecast"
     unit = "windows"
+    higher = False
 
     def measure(self) -> str:
         """MASE or MAE, as it is written."""

@@ -1,10 +1,11 @@
-"""What a recurrent net over labelled sequences must be better than: the most frequent answer, a linear model on a summary,
-a net without time, and a convolution over time."""
+"""What a recurrent net over labelled sequences must be better than: the most frequent answer, a linear model on a
+summary, a net without time, and a convolution over time."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ def baselines(estimator: SequenceEstimator, X: Sequence[Any], y: Any) -> dict[st
         linear = Ridge() if numbers else LogisticRegression(max_iter=1000)
         found = {"mean" if numbers else "majority": make_pipeline(_flat(), guess), "linear": _linear(X, linear)}
     for name, body in (("feed-forward", "feed-forward"), ("convolution (TCN)", "convolution")):
-        found[name] = clone(estimator).set_params(body=body)
+        copy: Any = clone(estimator)
+        found[name] = copy.set_params(body=body)
     return found
 
 
@@ -46,7 +48,8 @@ def _nothing(X: Sequence[Any]) -> Array:
 
 def _linear(X: Sequence[Any], model: Any) -> Any:
     if is_text(X):
-        words = CountVectorizer(analyzer=_grams, binary=True, min_df=2 if len(X) > 100 else 1)
+        least = 2 if len(X) > 100 else 1
+        words = CountVectorizer(analyzer=_grams, binary=True, min_df=least)  # pyright: ignore[reportArgumentType]
         return make_pipeline(words, MaxAbsScaler(), model)
     return make_pipeline(FunctionTransformer(summaries), StandardScaler(), model)
 
@@ -54,7 +57,7 @@ def _linear(X: Sequence[Any], model: Any) -> Any:
 def _grams(sequence: Any) -> list[str]:
     """Words, and pairs of neighbours."""
     names = [name.lower() for name in _CUT.cut(sequence)]
-    return names + [f"{a} {b}" for a, b in zip(names, names[1:], strict=False)]
+    return names + [f"{a} {b}" for a, b in pairwise(names)]
 
 
 def summaries(X: Sequence[Any]) -> Array:
@@ -74,7 +77,7 @@ def summaries(X: Sequence[Any]) -> Array:
 
 
 class FrequentLabel(BaseEstimator):
-    """For each name the label that it had most often in training, for others the most frequent of all; of numbers the mean."""
+    """For each name its most frequent label in training, for others the most frequent of all; of numbers the mean."""
 
     def fit(self, X: Sequence[Any], y: Any) -> FrequentLabel:
         """Counts."""

@@ -25,7 +25,9 @@ JOINED = {"character": "", "word": " ", "space": " "}
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class LanguageModel(Estimator):
-    """Learns a distribution of the next character or word of texts, or of the next frame of piano rolls (T, notes) of 0 and 1.
+    """Learns a distribution of the next character or word of texts, or of the next frame (T, notes) of piano rolls.
+
+    A frame says of each note 0 or 1.
 
     It reads long texts in windows of `truncate` steps with its state carried from window to window (truncated
     backpropagation through time), so that what it remembers is not bounded by the window.
@@ -69,7 +71,7 @@ class LanguageModel(Estimator):
         resume: bool = False,
         progress: Progress | None = None,
     ) -> LanguageModel:
-        """Trains on a text, a list of texts, or a list of piano rolls; `y` is not used, it is there for scikit-learn."""
+        """Trains on a text, a list of texts, or a list of piano rolls; `y`, not used, is there for scikit-learn."""
         self._check()
         texts = self._texts(X, "fit")
         self.seed_ = seed_of(self.random_state)

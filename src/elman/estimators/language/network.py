@@ -13,7 +13,7 @@ from elman.recurrent import Recurrent
 
 
 class LanguageNetwork(nn.Module):
-    """Vectors of tokens, a recurrent stack, scores of the next token; or frames of 0 and 1 in, a probability of each note out.
+    """Vectors of tokens, a recurrent stack, scores of the next token; or frames of 0 and 1 in, scores of each note out.
 
     tokens     how many there are; 0: frames
     size       parts of a token's vector, or notes of a frame

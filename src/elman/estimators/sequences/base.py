@@ -1,7 +1,8 @@
-"""What estimators over whole, separate sequences share: reading X, holding some back, training, predicting in batches."""
+"""What estimators over separate sequences share: reading X, holding some back, training, predicting in batches."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,17 +27,18 @@ ENOUGH = 200
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SequenceEstimator(Estimator):
+class SequenceEstimator(Estimator, ABC):
     """Sequences in, one prediction for each or for each of its steps.
 
     X is a list (or array) of N sequences, each a text, a list of names, numbers (T, F) or, for one feature, (T,);
     lengths may differ; a missing number is NaN.
 
-    body            what goes through time: "recurrent"; "feed-forward" and "convolution" are the baselines of the scoreboard
+    body            what goes through time: "recurrent"; the scoreboard's baselines are "feed-forward" and "convolution"
     pooling         how the steps become one vector: the "last" state, "mean", "max" or "attention" over the steps
     bidirectional   whether the net also reads from the end
     embedding_size  parts of a name's vector
-    input_dropout   probability of dropping a feature, or a part of the vectors, of a whole sequence
+    embedding_dropout   probability of dropping a part of the vectors, the same of a whole sequence
+    spelling        letters of a name that are read besides the name itself; 0: none
     unknown         probability of taking a name for an unknown one in training
     analyzer, lowercase, min_count   of text: "word", "space" or "character"; whether capitals are ignored; names that
                     occur less often are unknown
@@ -49,19 +51,20 @@ class SequenceEstimator(Estimator):
     """
 
     body: str = "recurrent"
-    pooling: str = "attention"
+    pooling: str = "max"
     bidirectional: bool = True
     embedding_size: int = 100
-    input_dropout: float = 0.0
+    embedding_dropout: float = 0.3
+    spelling: int = 12
     unknown: float = 0.05
     analyzer: str = "word"
     lowercase: bool = True
     min_count: int = 2
     validation: float = 0.1
     batch_size: int = 32
-    learning_rate: float = 0.003
+    learning_rate: float = 0.002
     hidden_size: int = 100
-    dropout: float = 0.3
+    dropout: float = 0.5
 
     inputs_: Numbers | Names = field(init=False)
     longest_: int = field(init=False)
@@ -103,7 +106,7 @@ class SequenceEstimator(Estimator):
         return self
 
     def partial_fit(self, X: Any, y: Any) -> Any:
-        """Goes on with more data, once through them (or `max_steps`); the first call learns names, classes and scales."""
+        """Goes on with more data, once through (or `max_steps`); the first call learns names, classes and scales."""
         if not hasattr(self, "network_"):
             return self.fit(X, y)
         encoded = self.inputs_.encode(self._sequences(X, "partial_fit"), self._at("partial_fit"))
@@ -124,9 +127,9 @@ class SequenceEstimator(Estimator):
         one_of(where, "body", self.body, list(BODIES))
         one_of(where, "pooling", self.pooling, POOLINGS)
         one_of(where, "analyzer", self.analyzer, list(ANALYZERS))
-        for name in ("embedding_size", "min_count"):
-            whole(where, name, getattr(self, name))
-        for name in ("input_dropout", "unknown", "validation"):
+        for name, least in (("embedding_size", 1), ("min_count", 1), ("spelling", 0)):
+            whole(where, name, getattr(self, name), least)
+        for name in ("embedding_dropout", "unknown", "validation"):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 0 <= value < 1:
                 raise OptionError(f"{where}: {name} must be in [0, 1), got {value!r}.")
@@ -150,20 +153,22 @@ class SequenceEstimator(Estimator):
 
     def _learn_inputs(self, sequences: Sequence[Any]) -> Numbers | Names:
         if is_text(sequences):
-            return Names.fit(sequences, analyzer=self.analyzer, lowercase=self.lowercase, least=self.min_count)
+            spelling = 0 if self.analyzer == "character" else self.spelling
+            options = {"analyzer": self.analyzer, "lowercase": self.lowercase, "spelling": spelling}
+            return Names.fit(sequences, least=self.min_count, **options)
         return Numbers.fit(sequences, self._at("fit"))
 
+    @abstractmethod
     def _read_targets(self, y: Any, encoded: Sequence[Tensor]) -> Any:
         """y as arrays; raises `DataError` where it does not fit the sequences."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _learn_targets(self, values: Any) -> None:
         """Sets what is learned from them: classes, scales."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _encode_targets(self, values: Any) -> list[Tensor]:
         """A target for each sequence as the loss takes it; raises `DataError` for a class that is not known."""
-        raise NotImplementedError
 
     def _split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the sequences to learn from and of those held back, drawn by the seed."""
@@ -172,22 +177,24 @@ class SequenceEstimator(Estimator):
         return np.sort(order[held:]), np.sort(order[:held])
 
     def _batches(self, encoded: Sequence[Tensor], targets: Sequence[Tensor], chosen: np.ndarray) -> PaddedBatches:
-        parts = [[values[i] for i in chosen] for values in (encoded, targets)]
-        return PaddedBatches(*parts, self.batch_size, self.seed_, per_step=self.per_step)
+        x, y = ([values[i] for i in chosen] for values in (encoded, targets))
+        return PaddedBatches(x, y, self.batch_size, self.seed_, per_step=self.per_step)
 
     def _network(self) -> Network:
         """The net that the arguments and what was learned from X and y ask for."""
-        front = Front(self.inputs_, self.embedding_size, self.input_dropout, self.unknown)
+        front = Front(self.inputs_, self.embedding_size, self.embedding_dropout, self.unknown)
         kind = StepBody if self.per_step and self.body == "feed-forward" else BODIES[self.body]
         body = kind(front.size, self.longest_, bidirectional=self.bidirectional, **self.stack())
         pooling = None if self.per_step else self.pooling if self.body == "recurrent" else "last"
         return Network(front, body, pooling, self._outputs(), self.dropout, self._criterion())
 
+    @abstractmethod
     def _outputs(self) -> int:
-        raise NotImplementedError
+        """How many numbers the net gives for each sequence, or for each step."""
 
+    @abstractmethod
     def _criterion(self) -> nn.Module:
-        raise NotImplementedError
+        """The loss: (prediction, target, weight) to the mean."""
 
     # -- predicting ------------------------------------------------------------------------------------------------
 
@@ -196,15 +203,15 @@ class SequenceEstimator(Estimator):
         return self._through(X, method, None)
 
     def _through(self, X: Any, method: str, function: Callable[[Tensor, Tensor], Tensor] | None) -> list[Tensor]:
-        """What the net, or a function of it, gives for each sequence; where it has an axis of steps, cut to its length."""
+        """What the net, or a function of it, gives for each sequence; an axis of steps is cut to its length."""
         self._check_fitted()
         encoded = self.inputs_.encode(self._sequences(X, method), self._at(method))
-        function, device = function or self.network_, next(self.network_.parameters()).device
+        apply, device = function or self.network_, next(self.network_.parameters()).device
+        steps = self.per_step or function is not None
         found: list[Tensor] = [torch.empty(0)] * len(encoded)
         with torch.no_grad():
             for chosen, x, lengths in _by_length(encoded):
-                z = function(x.to(device), lengths.to(device)).cpu()
-                steps = self.per_step or function is not self.network_
+                z = apply(x.to(device), lengths.to(device)).cpu()
                 for row, i in enumerate(chosen):
                     found[i] = z[row, : lengths[row]] if steps else z[row]
         return found
@@ -222,13 +229,14 @@ class SequenceEstimator(Estimator):
         self._restore_targets(state)
         self.network_ = self._network()
 
+    @abstractmethod
     def _restore_targets(self, state: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+        """Sets again what `_learn_targets` set, from `_state`."""
 
 
 def enough_steps(batches: int) -> int:
-    """Training steps for data of so many batches: ten passes, more where data are few."""
-    return min(max(10 * batches, 600), 20_000)
+    """Training steps for data of so many batches: seven passes, more where data are few."""
+    return min(max(7 * batches, 600), 20_000)
 
 
 def _by_length(encoded: Sequence[Tensor]) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -75,9 +76,11 @@ class StepBody(Body):
 
 
 class ConvolutionBody(Body):
-    """The temporal convolutional network: residual blocks of two convolutions, dilated 1, 2, 4, … until the last step sees
-    the longest sequence. They are causal, or look both ways where the recurrent net does. The whole is the last valid step,
-    or the mean of all.
+    """The temporal convolutional network: residual blocks of two convolutions, dilated 1, 2, 4, … until the last step
+    sees the longest sequence.
+
+    They are causal, and the whole is the last valid step; or they look both ways where the recurrent net does, and it
+    is the mean of all.
 
     Source: Bai, Kolter & Koltun 2018, arXiv:1803.01271.
     """
@@ -94,8 +97,7 @@ class ConvolutionBody(Body):
             levels += 1
         sizes = [inputs] + [hidden_size] * levels
         self.blocks = nn.ModuleList(
-            _Block(a, b, self.KERNEL, 2**level, dropout, bidirectional)
-            for level, (a, b) in enumerate(zip(sizes, sizes[1:], strict=False))
+            _Block(a, b, self.KERNEL, 2**level, dropout, bidirectional) for level, (a, b) in enumerate(pairwise(sizes))
         )
         self.size = self.whole = hidden_size
         self.bidirectional = bidirectional

@@ -24,6 +24,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     class_weight  None; "balanced": each class counts the same however rare; or a dict of class → weight
 
+    label_smoothing   share of a target that is spread over all classes, so that the net is never quite sure
+
     classes_      the classes, sorted
 
     X and the other arguments are those of `SequenceEstimator`. Raises `DataError`, `OptionError`, `DivergenceError`.
@@ -35,6 +37,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     """
 
     class_weight: Any = None
+    label_smoothing: float = 0.1
 
     classes_: np.ndarray = field(init=False)
 
@@ -48,7 +51,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return torch.softmax(torch.stack(self._raw(X, "predict_proba")).double(), 1).numpy()
 
     def partial_fit(self, X: Any, y: Any, classes: Sequence[Any] | None = None) -> SequenceClassifier:
-        """Goes on with more data, once through them (or `max_steps`); the first call is told all classes there will be."""
+        """Goes on with more data, once through (or `max_steps`); the first call is told all classes there will be."""
         if classes is not None and not hasattr(self, "network_"):
             self.known_ = list(classes)
         return super().partial_fit(X, y)
@@ -65,7 +68,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         weight = self.class_weight
         if weight is not None and weight != "balanced" and not isinstance(weight, Mapping):
             raise OptionError(
-                f'SequenceClassifier: class_weight must be None, "balanced" or a dict of class → weight, got {weight!r}.'
+                'SequenceClassifier: class_weight must be None, "balanced" or a dict of class → weight, '
+                f"got {weight!r}."
             )
 
     def _read_targets(self, y: Any, encoded: Sequence[Tensor]) -> np.ndarray:
@@ -105,7 +109,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         return len(self.classes_)
 
     def _criterion(self) -> nn.Module:
-        return ClassLoss(None if self.weights_ is None else torch.tensor(self.weights_))
+        return ClassLoss(None if self.weights_ is None else torch.tensor(self.weights_), self.label_smoothing)
 
     def _state(self) -> dict[str, Any]:
         return super()._state() | {"classes": self.classes_.tolist(), "weights": self.weights_}
@@ -115,7 +119,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
 
 def as_labels(y: Any, count: int, where: str) -> np.ndarray:
-    """One label for each sequence, (N,); raises `DataError` for missing ones, another number, or numbers with a fraction."""
+    """One label for each sequence, (N,); raises `DataError` for missing labels, too few or many, or fractions."""
     labels = np.asarray(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         text = f"A column-vector y was passed when a 1d array was expected, {labels.shape}; write y.ravel()."

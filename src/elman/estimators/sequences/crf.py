@@ -10,9 +10,10 @@ from elman.estimators.sequences.bodies import within
 
 
 class ChainField(nn.Module):
-    """A linear chain: with scores z_t(k) of labels and A of one after another, b before the first and e after the last::
+    """A linear chain: scores z_t(k) of labels, A of one after another, b of the first and e of the last::
 
-        score(y) = b(y_1) + Σ_t z_t(y_t) + Σ_t A(y_{t-1}, y_t) + e(y_T)        p(y) = exp(score(y)) / Σ_y' exp(score(y'))
+        score(y) = b(y_1) + Σ_t z_t(y_t) + Σ_t A(y_{t-1}, y_t) + e(y_T)
+        p(y) = exp(score(y)) / Σ_y' exp(score(y'))
 
     Source: Lafferty, McCallum & Pereira 2001; over a recurrent net: Huang, Xu & Yu 2015, arXiv:1508.01991.
     """

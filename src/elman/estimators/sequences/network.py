@@ -36,19 +36,21 @@ class Front(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, width) to (B, T, size)."""
-        if self.table is not None:
-            codes, letters = x[..., 0], x[..., 1:]
-            if self.training and self.unknown:
-                codes = codes.masked_fill(torch.rand(codes.shape, device=codes.device) < self.unknown, 0)
-            x = self.table(codes)
-            x = x if self.spelling is None else torch.cat([x, self.spelling(letters)], -1)
-        if self.training and self.dropout:
-            x = x * F.dropout(x.new_ones(len(x), 1, x.shape[2]), self.dropout)
-        return x
+        if self.table is None:
+            return x
+        codes, letters = x[..., 0], x[..., 1:]
+        if self.training and self.unknown:
+            codes = codes.masked_fill(torch.rand(codes.shape, device=codes.device) < self.unknown, 0)
+        x = self.table(codes)
+        x = x if self.spelling is None else torch.cat([x, self.spelling(letters)], -1)
+        return x * F.dropout(x.new_ones(len(x), 1, x.shape[2]), self.dropout, self.training)
 
 
 class Spelling(nn.Module):
-    """A word as a recurrent net reads its letters from both ends. Source: Lample et al. 2016, doi:10.18653/v1/N16-1030."""
+    """A word as a recurrent net reads its letters from both ends.
+
+    Source: Lample et al. 2016, doi:10.18653/v1/N16-1030.
+    """
 
     def __init__(self, letters: int, size: int = 25, hidden_size: int = 25) -> None:
         super().__init__()
@@ -77,13 +79,12 @@ class Pooling(nn.Module):
     def __init__(self, kind: str, body: Body) -> None:
         super().__init__()
         self.kind, self.size = kind, body.whole if kind == "last" else body.size
-        attends = kind == "attention"
-        self.look = nn.Linear(body.size, body.size) if attends else None
-        self.score = nn.Linear(body.size, 1, bias=False) if attends else None
+        if kind == "attention":
+            self.look = nn.Linear(body.size, body.size)
+            self.score = nn.Linear(body.size, 1, bias=False)
 
     def weights(self, steps: Tensor, valid: Tensor) -> Tensor:
         """How much attention each step gets, (B, T); rows sum to 1."""
-        assert self.look is not None and self.score is not None
         scores = self.score(torch.tanh(self.look(steps))).squeeze(-1)
         return torch.softmax(scores.masked_fill(~valid, -torch.inf), 1)
 
@@ -134,16 +135,20 @@ class Network(nn.Module):
 
 
 class ClassLoss(nn.Module):
-    """-log softmax(z)_y, weighted by class and by target: Σ w ℓ / Σ w over the targets that count."""
+    """-log softmax(z)_y, weighted by class and by target: Σ w ℓ / Σ w over the targets that count.
 
-    def __init__(self, classes: Tensor | None = None) -> None:
+    smoothing  share of the target that is spread over all classes. Source: Szegedy et al. 2015, arXiv:1512.00567.
+    """
+
+    def __init__(self, classes: Tensor | None = None, smoothing: float = 0.0) -> None:
         super().__init__()
+        self.smoothing = smoothing
         self.register_buffer("classes", classes, persistent=False)
         self.classes: Tensor | None
 
     def forward(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
         """z (…, K), y (…) numbers of classes, weight (…) or None."""
-        losses = F.cross_entropy(z.flatten(0, -2), y.flatten(), reduction="none")
+        losses = F.cross_entropy(z.flatten(0, -2), y.flatten(), reduction="none", label_smoothing=self.smoothing)
         share = losses.new_ones(()) if self.classes is None else self.classes[y.flatten()]
         return _mean(losses, share if weight is None else share * weight.flatten())
 

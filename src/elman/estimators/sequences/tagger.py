@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from elman.data.batch import Batch
 from elman.data.inputs import Names, Numbers, is_text
 from elman.errors import DataError, OptionError
-from elman.estimators.base import whole
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.sequences.crf import ChainField
 from elman.estimators.sequences.network import ClassLoss, Network, NumberLoss
@@ -41,7 +40,6 @@ class SequenceTagger(SequenceEstimator):
     """A class for each step, or a number where y holds floats.
 
     crf       whether labels depend on the one before: a linear chain, decoded by Viterbi's recursion
-    spelling  letters of a name that are read besides the name itself; 0: none
 
     classes_  the classes, sorted; None for numbers
 
@@ -54,8 +52,6 @@ class SequenceTagger(SequenceEstimator):
     """
 
     crf: bool = False
-    spelling: int = 16
-    input_dropout: float = 0.2
 
     classes_: np.ndarray | None = field(init=False)
 
@@ -87,10 +83,6 @@ class SequenceTagger(SequenceEstimator):
             return float(np.mean(truth.astype(found.dtype) == found))
         return float(1 - np.sum((truth - found) ** 2) / np.sum((truth - truth.mean()) ** 2))
 
-    def _check(self) -> None:
-        super()._check()
-        whole("SequenceTagger", "spelling", self.spelling, 0)
-
     def _learn_inputs(self, sequences: Sequence[Any]) -> Numbers | Names:
         if not is_text(sequences):
             return super()._learn_inputs(sequences)
@@ -99,7 +91,7 @@ class SequenceTagger(SequenceEstimator):
                 f"{self._at('fit')}: a text to be tagged must be a list of names, one for each label, got a string. "
                 "Split it as y is split."
             )
-        return Names.fit(sequences, lowercase=self.lowercase, least=self.min_count, spelling=self.spelling)
+        return super()._learn_inputs(sequences)
 
     def _read_targets(self, y: Any, encoded: Sequence[Tensor]) -> list[np.ndarray]:
         where = self._at("fit")
