@@ -185,7 +185,7 @@ def test_predicting_before_fitting():
 
 def test_partial_fit_goes_on_with_new_data():
     X, y = first_sign(80)
-    model = SequenceClassifier(hidden_size=16, max_steps=40, learning_rate=0.02)
+    model = SequenceClassifier(hidden_size=16, max_steps=40, learning_rate=0.02, dropout=0.0)
     model.partial_fit(X[:40], y[:40], classes=["minus", "plus", "zero"])
     before = model.score(X, y)
     for _ in range(9):

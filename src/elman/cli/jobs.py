@@ -18,7 +18,7 @@ from rich.console import Console
 
 from elman.cells import Cell
 from elman.data import read_table
-from elman.data.examples import Columns, read_examples
+from elman.data.examples import Columns, read_examples, with_inputs
 from elman.errors import DataError, ElmanError, OptionError
 from elman.estimators import Forecaster
 from elman.estimators.sequences.base import SequenceEstimator
@@ -79,7 +79,7 @@ def run_labels(
     say = Console(stderr=True, highlight=False).print
     progress = {"progress": lambda: progress_for("auto"), "say": say}
     judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **progress)
-    RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(columns), indent=2))
+    RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(with_inputs(file, columns)), indent=2))
     _print_board(judged.scoreboard)
 
 

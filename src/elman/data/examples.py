@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,7 @@ def read_examples(path: Path | str, columns: Columns, *, each_step: bool = False
     Raises `DataError`, `UnknownNameError`, `OptionError`, each with the file, and the line where there is one.
     """
     path = Path(path)
-    suffixes = [s.lower() for s in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+    kind = _kind(path)
     where = f"read_examples({str(path)!r})"
     if kind == ".ts":
         return read_ts(path)
@@ -59,8 +58,28 @@ def read_examples(path: Path | str, columns: Columns, *, each_step: bool = False
         raise DataError(
             f"{where}: expected {', '.join((*TABLES, '.ts', '.npz', '.conll'))}, got {kind or 'no suffix'!r}."
         )
-    table = _read_jsonl(path, where) if kind == ".jsonl" else _as_lists(read_table(path))
+    table = _table(path, where)
     return _by_sequence(table, columns, each_step, where) if columns.sequence else _by_row(table, columns, where)
+
+
+def with_inputs(path: Path | str, columns: Columns) -> Columns:
+    """The same columns with the inputs named that a table has, so that another table may have more."""
+    path = Path(path)
+    if columns.inputs or _kind(path) not in TABLES:
+        return columns
+    names = _table(path, f"with_inputs({str(path)!r})")
+    known = {columns.label, columns.sequence, columns.time}
+    return replace(columns, inputs=tuple(name for name in names if name not in known))
+
+
+def _kind(path: Path) -> str:
+    """The suffix that tells what a file holds, in front of .gz if it ends so."""
+    suffixes = [s.lower() for s in path.suffixes]
+    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+
+
+def _table(path: Path, where: str) -> dict[str, list[Any]]:
+    return _read_jsonl(path, where) if _kind(path) == ".jsonl" else _as_lists(read_table(path))
 
 
 def read_columns(path: Path | str, word: int = 0, label: int = 1) -> tuple[list[list[str]], list[list[str]]]:
@@ -153,7 +172,7 @@ def _by_row(table: dict[str, list[Any]], columns: Columns, where: str) -> tuple[
     if any(isinstance(part[0], str) for part in parts):
         raise OptionError(
             f"{where}: a row is one sequence, and its columns are {', '.join(names[:4])}. Name the one with the text "
-            "(--text), or the one that names the sequence where a row is a step (--sequence)."
+            "(--input), or the one that names the sequence where a row is a step (--sequence)."
         )
     return list(np.array(parts, dtype=np.float64).T), y  # one feature, a step in each column
 

@@ -50,7 +50,7 @@ def plot_confusion(truth: np.ndarray, found: np.ndarray) -> Figure:
         axes.set_ylim(len(classes) - 0.5, -0.5)
         axes.set_xticks(range(len(classes)), names, rotation=0 if max(map(len, names)) < 6 else 60, fontsize=8.5)
         axes.set_yticks(range(len(classes)), names, fontsize=8.5)
-        _dress(axes, "What was taken for what, % of each true class", "said", "true")
+        _dress(axes, "Taken for what, %", "said", "true")
         axes.grid(visible=False)
     return figure
 

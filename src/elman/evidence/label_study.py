@@ -152,7 +152,8 @@ def _examples(estimator: Any, examples: Examples) -> str:
     words = [estimator.inputs_.cut(x) for x in X]
     if estimator.per_step:
         return tagged_html([(w, t, s) for w, t, s in zip(words, y, said, strict=True)])
-    weights = estimator.attention(X) if hasattr(estimator, "attention") else [[0.0] * len(w) for w in words]
+    attends = hasattr(estimator, "attention") and estimator.pooling == "attention"
+    weights = estimator.attention(X) if attends else [[0.0] * len(w) for w in words]
     notes = [f"{s}" if str(s) == str(t) else f"{s}, in truth {t}" for s, t in zip(said, y, strict=True)]
     return attention_html([(w, a, n) for w, a, n in zip(words, weights, notes, strict=True)])
 

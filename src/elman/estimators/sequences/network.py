@@ -124,10 +124,10 @@ class Network(nn.Module):
         return self.head(F.dropout(read, self.dropout, self.training))
 
     def attention(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The pooling's weights, (B, T)."""
-        assert self.pooling is not None
+        """The weights of a net that pools by attention, (B, T)."""
+        pooling: Any = self.pooling
         steps, _ = self.body(self.front(x), lengths)
-        return self.pooling.weights(steps, within(steps, lengths))
+        return pooling.weights(steps, within(steps, lengths))
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """The criterion's mean over the batch's targets."""

@@ -47,7 +47,7 @@ class SequenceTagger(SequenceEstimator):
     sequence must be a list of names, one for each label. Raises `DataError`, `OptionError`, `DivergenceError`.
 
     >>> X, y = [["the", "cat", "sat"], ["a", "dog", "ran"]] * 5, [["DET", "NOUN", "VERB"]] * 10
-    >>> [tags.tolist() for tags in SequenceTagger(hidden_size=8, max_steps=40).fit(X, y).predict([["a", "cat"]])]
+    >>> [tags.tolist() for tags in SequenceTagger(hidden_size=16, max_steps=80).fit(X, y).predict([["a", "cat"]])]
     [['DET', 'NOUN']]
     """
 
