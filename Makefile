@@ -29,7 +29,6 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
 
 # Half an hour on a machine that does nothing else; `make bench BENCH=--quick` for two minutes. Faster but wrong is no
 # result, so the contract tests come first. The table also goes into the page about speed, where there is one.

@@ -262,7 +262,7 @@ def test_the_cache_says_why_a_compiler_is_not_used_and_how_to_get_one(tmp_path, 
     done = CliRunner().invoke(app, ["cache"])
     assert done.exit_code == 0
     assert "Compiler:  none: no C compiler was found" in done.stdout
-    assert "pip install 'elman[compiler]'" in done.stdout
+    assert "pip install ziglang" in done.stdout
 
 
 @pytest.mark.parametrize("options", [[], ["--clear"]])

@@ -167,4 +167,4 @@ def _read_parquet(data: bytes, where: str) -> nw.DataFrame[Any]:
     except Exception as error:  # each reader has error classes of its own, without a common root
         reason = re.split(r"[\n.:]", str(error).strip())[0]
         raise DataError(f"{where}: the Parquet data are damaged ({reason}). Fetch or write the file again.") from None
-    raise MissingExtraError(f"{where}: Parquet needs pyarrow or polars. Install one: pip install 'elman[data]'")
+    raise MissingExtraError(f"{where}: Parquet needs pyarrow or polars. Install one: pip install pyarrow")

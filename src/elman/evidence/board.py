@@ -83,6 +83,8 @@ class Board(ABC):
         if self.network_wins:
             better = f"{self.measure()} is higher" if self.higher else "error is lower"
             return f"{self.network} wins: its {better} than that of the best baseline, {best.model} ({numbers})."
+        if rank(mine) == rank(theirs):
+            return f"{self.network} and the {other} are equally good: prefer the simpler ({numbers})."
         if self.rows[0].is_network:
             return f"{self.network} is not distinguishably better than the {other}: prefer the simpler ({numbers})."
         if not p < ALPHA:

@@ -100,6 +100,7 @@ def label_study(
     training that was killed. Raises what `fit` raises.
     """
     run = RunFolder(folder)
+    estimator.check()
     if not (resume and run.finished):
         run.create(resume=resume)  # a name that is taken is told before anything is trained
     judged = judge_labels(estimator, examples, say=say, folder=run.path, resume=True, progress=progress())

@@ -90,6 +90,7 @@ class LabelBoard(Board):
     labels: int
     notes: tuple[str, ...] = field(default=())
 
+    noun = " baseline"
     unit = "sequences"
 
     @classmethod

@@ -35,7 +35,7 @@ CPU_LINES = re.compile(
     r"(vendor_id|cpu family|model|model name|stepping|flags|Features|isa|uarch"
     r"|CPU (?:implementer|architecture|variant|part|revision))\s*: *(.*)"
 )
-REMEDY = "install one (such as apt install gcc, or xcode-select --install) or pip install 'elman[compiler]'"
+REMEDY = "install one (such as apt install gcc, or xcode-select --install) or pip install ziglang"
 
 
 class NoCompilerWarning(UserWarning):

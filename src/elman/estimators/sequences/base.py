@@ -86,7 +86,7 @@ class SequenceEstimator(Estimator, ABC):
 
         `resume` goes on from the folder's checkpoint; the result is the same as if it had not been interrupted.
         """
-        self._check()
+        self.check()
         sequences = self._sequences(X, "fit")
         self.seed_ = seed_of(self.random_state)
         self.inputs_ = self._learn_inputs(sequences)
@@ -121,7 +121,7 @@ class SequenceEstimator(Estimator, ABC):
         tags.target_tags.required = True
         return tags
 
-    def _check(self) -> None:
+    def check(self) -> None:
         """Raises `OptionError` for arguments that cannot be used."""
         where = type(self).__name__
         one_of(where, "body", self.body, list(BODIES))

@@ -63,8 +63,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             raise OptionError('SequenceClassifier.attention: only pooling="attention" has it. Train with that.')
         return [weights.numpy() for weights in self._through(X, "attention", self.network_.attention)]
 
-    def _check(self) -> None:
-        super()._check()
+    def check(self) -> None:
+        super().check()
         weight = self.class_weight
         if weight is not None and weight != "balanced" and not isinstance(weight, Mapping):
             raise OptionError(
@@ -80,7 +80,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         self.classes_ = np.unique(values if known is None else np.concatenate([values, np.asarray(known)]))
         if len(self.classes_) < 2:
             raise DataError(
-                f"{self._at('fit')}: y must have two classes or more, got only {self.classes_[0]!r}. "
+                f"{self._at('fit')}: y must have two classes or more, got only {self.classes_.tolist()[0]!r}. "
                 "Nothing can be learned from one class."
             )
         self.weights_ = self._weights(self._codes(values))
@@ -97,7 +97,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         odd = np.setdiff1d(values, self.classes_)
         if len(odd):
             raise DataError(
-                f"{self._at('partial_fit')}: y has {odd[0]!r}, which is not one of the classes of the first call. "
+                f"{self._at('partial_fit')}: y has {odd.tolist()[0]!r}, not one of the classes of the first call. "
                 "Name all classes there: classes=[…]."
             )
         return np.searchsorted(self.classes_, values)

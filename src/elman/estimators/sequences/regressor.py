@@ -50,8 +50,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         found = z * self.scale_ + self.mean_
         return found[:, 0] if self.flat_ else found
 
-    def _check(self) -> None:
-        super()._check()
+    def check(self) -> None:
+        super().check()
         one_of("SequenceRegressor", "loss", self.loss, list(LOSSES))
 
     def _read_targets(self, y: Any, encoded: Sequence[Tensor]) -> np.ndarray:

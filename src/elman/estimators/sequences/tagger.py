@@ -116,7 +116,7 @@ class SequenceTagger(SequenceEstimator):
             return [torch.from_numpy((one - self.mean_) / self.scale_).float().unsqueeze(1) for one in values]
         odd = np.setdiff1d(np.concatenate(values), self.classes_)
         if len(odd):
-            raise DataError(f"{self._at('partial_fit')}: y has {odd[0]!r}, which is not one of the known classes.")
+            raise DataError(f"{self._at('partial_fit')}: y has {odd.tolist()[0]!r}, not one of the known classes.")
         return [torch.from_numpy(np.searchsorted(self.classes_, one)).long() for one in values]
 
     def _network(self) -> Any:

@@ -1,0 +1,5 @@
+"""`python -m elman`: the command."""
+
+from elman.cli.app import main
+
+main()
