@@ -235,8 +235,8 @@ class SequenceEstimator(Estimator, ABC):
 
 
 def enough_steps(batches: int) -> int:
-    """Training steps for data of so many batches: seven passes, more where data are few."""
-    return min(max(7 * batches, 600), 20_000)
+    """Training steps for data of so many batches: four passes, more where data are few."""
+    return min(max(4 * batches, 1000), 20_000)
 
 
 def _by_length(encoded: Sequence[Tensor]) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
