@@ -14,8 +14,8 @@ from sklearn.exceptions import DataConversionWarning
 from torch import Tensor, nn
 
 from elman.errors import DataError, OptionError
+from elman.estimators.losses import ClassLoss
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.estimators.sequences.network import ClassLoss
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -61,7 +61,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         self._check_fitted()
         if self.pooling != "attention" or self.body != "recurrent":
             raise OptionError('SequenceClassifier.attention: only pooling="attention" has it. Train with that.')
-        return [weights.numpy() for weights in self._through(X, "attention", self.network_.attention)]
+        return [weights.numpy() for weights in self._raw(X, "attention", self.network_.attention)]
 
     def check(self) -> None:
         super().check()
