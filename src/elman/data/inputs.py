@@ -126,12 +126,21 @@ def as_numbers(sequences: Sequence[Any], features: int | None, where: str) -> li
 # -- names ---------------------------------------------------------------------------------------------------------
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+_SPACED = re.compile(rf"▁?(?:{_WORD.pattern})")
 ANALYZERS: dict[str, Callable[[str], list[str]]] = {
     "word": lambda text: _WORD.findall(text),
+    "spaced": lambda text: _SPACED.findall("▁" + "▁".join(text.replace("▁", " ").split())),
     "space": lambda text: text.split(),
     "character": list,
 }
 """how a text is cut"""
+JOINERS: dict[str, Callable[[Sequence[str]], str]] = {
+    "word": " ".join,
+    "spaced": lambda names: "".join(names).replace("▁", " ").strip(),
+    "space": " ".join,
+    "character": "".join,
+}
+"""how a text is put together again; of "word" the spaces around marks are not what they were"""
 NO_NAMES = Vocabulary(())
 """what knows no name"""
 

@@ -21,6 +21,8 @@ from elman.training.progress import Progress
 
 AT_ONCE = 256
 """sequences that are predicted side by side"""
+LONG = 200
+"""steps from which on they are joined"""
 ENOUGH = 200
 """sequences from which on some are held back to stop by: of fewer, all are needed to learn from"""
 
@@ -39,6 +41,8 @@ class PairEstimator(Estimator, ABC):
     unknown         probability of taking a name for an unknown one in training
     analyzer, lowercase, min_count   of text: "word", "space" or "character"; whether capitals are ignored; names that
                     occur less often are unknown
+    stride          of numbers: steps that a convolution joins into one; None: 1 up to 200 steps, else so many that
+                    about 32 remain, 16 at most
     validation      share of the sequences that is held back to choose the best weights by, from 200 sequences on
 
     inputs_    how X becomes numbers
@@ -55,6 +59,7 @@ class PairEstimator(Estimator, ABC):
     analyzer: str = "word"
     lowercase: bool = True
     min_count: int = 2
+    stride: int | None = None
     validation: float = 0.1
     batch_size: int = 32
     learning_rate: float = 0.002
@@ -124,6 +129,8 @@ class PairEstimator(Estimator, ABC):
             value = getattr(self, name)
             if not isinstance(value, (int, float)) or not 0 <= value < 1:
                 raise OptionError(f"{where}: {name} must be in [0, 1), got {value!r}.")
+        if self.stride is not None:
+            whole(where, "stride", self.stride)
         self.check_common()
 
     def _sequences(self, X: Any, method: str) -> list[Any]:
@@ -173,7 +180,13 @@ class PairEstimator(Estimator, ABC):
 
     def _front(self) -> Front:
         """What the net reads x by."""
-        return Front(self.inputs_, self.embedding_size, self.embedding_dropout, self.unknown)
+        return Front(self.inputs_, self.embedding_size, self.embedding_dropout, self.unknown, self._stride())
+
+    def _stride(self) -> int:
+        """How many steps are joined into one."""
+        if self.stride is not None:
+            return self.stride
+        return 1 if self.longest_ <= LONG else min(self.longest_ // 32, 16)
 
     @abstractmethod
     def _network(self) -> nn.Module:

@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from elman.data.batching import PaddedBatches
+from elman.errors import OptionError
 from elman.estimators.base import one_of
 from elman.estimators.pairs import PairEstimator
 from elman.estimators.sequences.bodies import BODIES, StepBody
@@ -37,6 +38,11 @@ class SequenceEstimator(PairEstimator, ABC):
         one_of(where, "body", self.body, list(BODIES))
         one_of(where, "pooling", self.pooling, POOLINGS)
         super().check()
+        if self.per_step and (self.stride or 1) > 1:
+            raise OptionError(f"{where}: stride must be 1 where every step has a label, got {self.stride!r}.")
+
+    def _stride(self) -> int:
+        return 1 if self.per_step or self.body != "recurrent" else super()._stride()
 
     def _batches(self, encoded: Sequence[Tensor], targets: Sequence[Tensor], chosen: np.ndarray) -> PaddedBatches:
         x, y = ([values[i] for i in chosen] for values in (encoded, targets))

@@ -66,15 +66,19 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T, width) to (B, outputs), or (B, T, outputs) without pooling."""
-        steps, whole = self.body(self.front(x), lengths)
+        read, lengths = self.front(x, lengths)
+        steps, whole = self.body(read, lengths)
         read = steps if self.pooling is None else self.pooling(steps, whole, lengths)
         return self.head(F.dropout(read, self.dropout, self.training))
 
     def attention(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The weights of a net that pools by attention, (B, T)."""
+        """The weights of a net that pools by attention, (B, T); joined steps share theirs."""
         pooling: Any = self.pooling
-        steps, _ = self.body(self.front(x), lengths)
-        return pooling.weights(steps, within(steps, lengths))
+        read, joined = self.front(x, lengths)
+        steps, _ = self.body(read, joined)
+        weights = pooling.weights(steps, within(steps, joined))
+        weights = weights.repeat_interleave(self.front.stride, 1)[:, : x.shape[1]] * within(x, lengths)
+        return weights / weights.sum(1, keepdim=True)
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """The criterion's mean over the batch's targets."""
