@@ -56,8 +56,6 @@ def test_frames_of_notes():
     model = LanguageModel(**SMALL).fit(rolls())
     # the random note costs log 2 nats a frame, the other nothing
     assert -model.score(rolls(seed=1)) == pytest.approx(math.log(2), abs=0.08)
-    with pytest.raises(OptionError, match="frames of notes"):
-        model.generate()
     with pytest.raises(DataError, match="frames must hold 0 and 1"):
         LanguageModel(**SMALL).fit([np.full((3, 2), 0.5)])
 
@@ -77,7 +75,7 @@ def test_a_row_that_begins_anew_forgets():
     model = LanguageModel(**{**SMALL, "max_steps": 5, "validation": 0.0}).fit(TEXT)
     net = model.network_
     x, y = torch.ones(2, 3, 1, dtype=torch.long), torch.ones(2, 3, dtype=torch.long)
-    state = tuple(torch.randn_like(s) for s in net.recurrent.initial_state(2))
+    state = tuple(torch.randn_like(s) for s in net.body.initial_state(2))
     _, after = net.loss(Batch(x, y, reset=torch.tensor([True, False])), state)
     _, fresh = net.loss(Batch(x, y, reset=torch.tensor([True, True])), None)
     assert torch.allclose(after[0][:, 0], fresh[0][:, 0])
