@@ -23,7 +23,7 @@ def write(path, text):
 
 
 def test_ts(tmp_path):
-    X, y = read_examples(write(tmp_path / "a.ts", TS), Columns())
+    X, y, _ = read_examples(write(tmp_path / "a.ts", TS), Columns())
     assert [x.shape for x in X] == [(3, 2), (1, 2)]
     assert np.isnan(X[0][2, 0])
     assert X[0][:, 1].tolist() == [4, 5, 6]
@@ -32,34 +32,47 @@ def test_ts(tmp_path):
 
 def test_a_table_whose_rows_are_steps(tmp_path):
     path = write(tmp_path / "a.csv", CSV)
-    X, y = read_examples(path, Columns(("a", "b"), "kind", "id", "t"))
+    X, y, _ = read_examples(path, Columns(("a", "b"), "kind", "id", "t"))
     assert X[0].tolist() == [[0.25, 2], [0.5, 1]]
     assert np.isnan(X[1][0, 1])
     assert y.tolist() == ["up", "down"]
-    _, steps = read_examples(path, Columns(("a",), "kind", "id"), each_step=True)
+    _, steps, _ = read_examples(path, Columns(("a",), "kind", "id"), each_step=True)
     assert [s.tolist() for s in steps] == [["up", "up"], ["down"]]
     assert read_examples(path, Columns(("a",), None, "id"))[1] is None
 
 
+def test_the_columns_that_were_read_read_a_wider_table_alike(tmp_path):
+    columns = Columns(label="kind", sequence="id", time="t")
+    X, _, found = read_examples(write(tmp_path / "a.csv", CSV), columns)
+    assert found == Columns(("a", "b"), "kind", "id", "t")
+    wider = "extra," + CSV.replace("\n", "\n9,", 3)
+    again, _, same = read_examples(write(tmp_path / "b.csv", wider), found)
+    assert same == found
+    np.testing.assert_array_equal(np.concatenate(again), np.concatenate(X))
+    rows, _, _ = read_examples(write(tmp_path / "c.csv", "t,s1,s2\n0,1,2\n"), Columns(time="t"))
+    assert [row.tolist() for row in rows] == [[1, 2]]
+    assert read_examples(write(tmp_path / "a.ts", TS), columns)[2] == columns
+
+
 def test_a_table_whose_rows_are_sequences(tmp_path):
-    X, y = read_examples(write(tmp_path / "a.tsv", "text\tlabel\nso it is\t1\nno\t0\n"), Columns(label="label"))
+    X, y, _ = read_examples(write(tmp_path / "a.tsv", "text\tlabel\nso it is\t1\nno\t0\n"), Columns(label="label"))
     assert X == ["so it is", "no"]
     assert y.tolist() == [1, 0]
-    X, _ = read_examples(write(tmp_path / "b.csv", "s1,s2,label\n1,2,a\n3,4,b\n"), Columns(label="label"))
+    X, _, _ = read_examples(write(tmp_path / "b.csv", "s1,s2,label\n1,2,a\n3,4,b\n"), Columns(label="label"))
     assert [x.tolist() for x in X] == [[1, 2], [3, 4]]
     lines = "\n".join(json.dumps({"text": t, "y": n}) for t, n in (("a b", 1.5), ("c", 2.5)))
-    X, y = read_examples(write(tmp_path / "c.jsonl", lines + "\n\n"), Columns(("text",), "y"))
+    X, y, _ = read_examples(write(tmp_path / "c.jsonl", lines + "\n\n"), Columns(("text",), "y"))
     assert (X, y.tolist()) == (["a b", "c"], [1.5, 2.5])
 
 
 def test_arrays_and_tagged_sentences(tmp_path):
     np.savez(tmp_path / "a.npz", X=np.zeros((3, 4, 2)), y=np.arange(3))
-    X, y = read_examples(tmp_path / "a.npz", Columns())
+    X, y, _ = read_examples(tmp_path / "a.npz", Columns())
     assert [x.shape for x in X] == [(4, 2)] * 3
     assert y.tolist() == [0, 1, 2]
     path = tmp_path / "a.conll.gz"
     path.write_bytes(gzip.compress(CONLL.encode()))
-    X, y = read_examples(path, Columns(), each_step=True)
+    X, y, _ = read_examples(path, Columns(), each_step=True)
     assert (X, y) == ([["the", "cat"], ["dogs"]], [["DET", "NOUN"], ["NOUN"]])
 
 

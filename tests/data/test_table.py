@@ -51,6 +51,12 @@ def test_parquet(tmp_path, backend):
     assert read_table(path)["y"].to_list() == [1, 2]
 
 
+def test_gzipped_parquet(tmp_path):
+    pd.DataFrame({"y": [1, 2]}).to_parquet(tmp_path / "a.parquet")
+    packed = write(tmp_path, "b.parquet.gz", gzip.compress((tmp_path / "a.parquet").read_bytes()))
+    assert read_table(packed)["y"].to_list() == [1, 2]
+
+
 def test_parquet_with_times_as_index(tmp_path):
     frame = pd.DataFrame({"y": [1, 2]}, index=pd.date_range("2024", periods=2, name="ds"))
     frame.to_parquet(tmp_path / "a.parquet")
@@ -61,6 +67,7 @@ def test_parquet_with_times_as_index(tmp_path):
     ("name", "data", "says"),
     [
         ("a.csv", b"", "empty file"),
+        ("a.csv.gz", gzip.compress(b""), "empty file"),
         ("a.csv", "\n \n", "blank"),
         ("a.csv", "ds,y\n", "only a header"),
         ("a.csv", "ds,y\n1,caf\xe9\n".encode("latin-1"), r"byte 0xe9 in line 2.*iconv"),

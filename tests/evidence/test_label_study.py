@@ -12,7 +12,7 @@ import elman
 from elman.cli.app import app
 from elman.errors import DataError, RunError
 from elman.estimators import SequenceClassifier, SequenceRegressor, SequenceTagger
-from elman.evidence.label_study import Examples, judge_labels, label_study
+from elman.evidence.label_study import Examples, judge_labels, label_study, labels_frame
 from elman.evidence.labels import LabelBoard, Labelled
 from elman.evidence.simple import FrequentLabel, baselines, summaries
 
@@ -124,6 +124,17 @@ def test_a_study_leaves_a_run_folder_with_a_report(tmp_path):
     assert (elman.load(tmp_path / "run").predict(X[:5]) == model.predict(X[:5])).all()
     with pytest.raises(RunError, match="or choose another name"):
         label_study(model, Examples.split(X, y, 0.25, 0), tmp_path / "run", title="again")
+
+
+def test_a_frame_says_what_the_estimator_says_in_one_pass():
+    X, y = words()
+    model = SequenceClassifier(**SMALL).fit(X, y)
+    passes = []
+    model.network_.register_forward_hook(lambda *_: passes.append(1))
+    table = labels_frame(model, X)
+    assert len(passes) == 1
+    assert table["label"].tolist() == model.predict(X).tolist()
+    assert table["probability"].tolist() == model.predict_proba(X).max(1).round(4).tolist()
 
 
 def command(*arguments):

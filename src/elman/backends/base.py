@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import torch
 from torch import Tensor
+from torch._C._functorch import peek_interpreter_stack
 
 from elman.graph import Traced
 
@@ -85,3 +87,19 @@ class Stepper(Protocol):
     def step(self) -> None:
         """Goes one step on."""
         ...
+
+
+def watched() -> bool:
+    """Whether tensors stand for others: in torch.compile, torch.export, or a mode of fake ones."""
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+
+
+def refuse_tracing() -> str | None:
+    """Why an opaque loop cannot run in torch.jit.trace, while that is on."""
+    return None if torch._C._get_tracing_state() is None else "torch.jit.trace records plain operations"
+
+
+def refuse_transforms() -> str | None:
+    """Why an opaque loop cannot run in `torch.func` or forward-mode derivatives, while one of them is on."""
+    transformed = peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0
+    return "torch.func and forward-mode derivatives look inside the step" if transformed else None

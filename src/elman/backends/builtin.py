@@ -7,10 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch._C._functorch import peek_interpreter_stack
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from elman.backends.base import Pass, Weights
+from elman.backends.base import Pass, Weights, refuse_tracing, refuse_transforms, watched
 from elman.backends.eager import blank
 from elman.cells import GRU, LSTM, Cell, Elman, ElmanRelu
 from elman.graph import Traced
@@ -49,13 +48,9 @@ class Torch:
             return f"torch.nn has no {used[0]}"
         if x.is_meta:
             return "x is on meta and torch reads the lengths"
-        if torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0:
+        if watched():
             return "torch.compile and torch.export unroll plain operations themselves"
-        if torch._C._get_tracing_state() is not None:
-            return "torch.jit.trace records plain operations"
-        if peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0:
-            return "torch.func and forward-mode derivatives look inside the step"
-        return None
+        return refuse_tracing() or refuse_transforms()
 
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass

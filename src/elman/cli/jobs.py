@@ -18,7 +18,7 @@ from rich.console import Console
 
 from elman.cells import Cell
 from elman.data import read_table
-from elman.data.examples import Columns, read_examples, with_inputs
+from elman.data.examples import Columns, read_examples
 from elman.errors import DataError, ElmanError, OptionError
 from elman.estimators import Forecaster
 from elman.estimators.sequences.base import SequenceEstimator
@@ -68,18 +68,18 @@ def run_labels(
     """A study of labelled sequences into a folder, with progress, and its scoreboard printed."""
     if not 0 < share < 1:
         raise OptionError(f"--share: must be between 0 and 1, got {share}. A fifth is 0.2.")
-    X, y = read_examples(file, columns, each_step=estimator.per_step)
+    X, y, found = read_examples(file, columns, each_step=estimator.per_step)
     if y is None:
         raise OptionError(f"{file}: a label is needed to learn from. Name its column: --label COL.")
     if test is None:
         examples = Examples.split(X, y, share, 0)
     else:
-        X_test, y_test = read_examples(test, columns, each_step=estimator.per_step)
+        X_test, y_test, _ = read_examples(test, columns, each_step=estimator.per_step)
         examples = Examples(X, y, X_test, y_test)
     say = Console(stderr=True, highlight=False).print
     progress = {"progress": lambda: progress_for("auto"), "say": say}
     judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **progress)
-    RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(with_inputs(file, columns)), indent=2))
+    RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(found), indent=2))
     _print_board(judged.scoreboard)
 
 
@@ -90,7 +90,7 @@ def predict_labels(estimator: SequenceEstimator, run: Path, file: Path | None) -
     kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
     kept |= {"inputs": tuple(kept.get("inputs", ())), "label": None}
     columns = Columns(**kept)
-    X, _ = read_examples(file, columns, each_step=estimator.per_step)
+    X, _, _ = read_examples(file, columns, each_step=estimator.per_step)
     return labels_frame(estimator, X)
 
 

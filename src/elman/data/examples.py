@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from elman.data.table import read_table
-from elman.data.text_file import read_lines
+from elman.data.table import TABLES, read_table
+from elman.data.text_file import file_kind, read_failure, read_lines
 from elman.data.ts_file import read_ts
 from elman.errors import DataError, OptionError, UnknownNameError, suggest
-
-TABLES = (".csv", ".tsv", ".parquet", ".pq", ".jsonl")
 
 
 @dataclass(frozen=True)
@@ -35,51 +33,36 @@ class Columns:
     time: str | None = None
 
 
-def read_examples(path: Path | str, columns: Columns, *, each_step: bool = False) -> tuple[list[Any], Any]:
-    """Sequences X and targets y, None without a label: one of each sequence or, with `each_step`, of each step.
+def read_examples(path: Path | str, columns: Columns, *, each_step: bool = False) -> tuple[list[Any], Any, Columns]:
+    """Sequences X, their targets y, and the columns that were read: those given, with a table's inputs named.
 
-    .csv, .tsv (each also .gz), .parquet, .jsonl   a table by `columns`
-    .ts                                            series of the UCR and UEA archives
-    .npz                                           arrays X (N, T, F) or (N, T), and y
-    .conll, .conllu, .col (each also .gz)          a name and its label in each line, an empty line between sentences
+    y: one target of each sequence or, with `each_step`, of each step; None without a label. By the columns that come
+    back, another table is read alike even where it has more.
 
-    Raises `DataError`, `UnknownNameError`, `OptionError`, each with the file, and the line where there is one.
+    .csv, .tsv, .parquet, .jsonl   a table by `columns`
+    .ts                            series of the UCR and UEA archives
+    .npz                           arrays X (N, T, F) or (N, T), and y
+    .conll, .conllu, .col          a name and its label in each line, an empty line between sentences
+
+    All but .npz may be gzipped, with .gz at the end. Raises `DataError`, `UnknownNameError`, `OptionError`, each with
+    the file, and the line where there is one.
     """
     path = Path(path)
-    kind = _kind(path)
+    kind = file_kind(path)
     where = f"read_examples({str(path)!r})"
     if kind == ".ts":
-        return read_ts(path)
+        return *read_ts(path), columns
     if kind == ".npz":
-        return _read_npz(path, where)
+        return *_read_npz(path, where), columns
     if kind in (".conll", ".conllu", ".col"):
-        return read_columns(path)
-    if kind not in TABLES:
-        raise DataError(
-            f"{where}: expected {', '.join((*TABLES, '.ts', '.npz', '.conll'))}, got {kind or 'no suffix'!r}."
-        )
-    table = _table(path, where)
-    return _by_sequence(table, columns, each_step, where) if columns.sequence else _by_row(table, columns, where)
-
-
-def with_inputs(path: Path | str, columns: Columns) -> Columns:
-    """The same columns with the inputs named that a table has, so that another table may have more."""
-    path = Path(path)
-    if columns.inputs or _kind(path) not in TABLES:
-        return columns
-    names = _table(path, f"with_inputs({str(path)!r})")
-    known = {columns.label, columns.sequence, columns.time}
-    return replace(columns, inputs=tuple(name for name in names if name not in known))
-
-
-def _kind(path: Path) -> str:
-    """The suffix that tells what a file holds, in front of .gz if it ends so."""
-    suffixes = [s.lower() for s in path.suffixes]
-    return suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
-
-
-def _table(path: Path, where: str) -> dict[str, list[Any]]:
-    return _read_jsonl(path, where) if _kind(path) == ".jsonl" else _as_lists(read_table(path))
+        return *read_columns(path), columns
+    if kind not in (*TABLES, ".jsonl"):
+        known = ", ".join((*TABLES, ".jsonl", ".ts", ".npz", ".conll"))
+        raise DataError(f"{where}: expected {known}, got {kind or 'no suffix'!r}.")
+    table = _read_jsonl(path, where) if kind == ".jsonl" else _as_lists(read_table(path))
+    columns = _with_inputs(columns, table)
+    X, y = _by_sequence(table, columns, each_step, where) if columns.sequence else _by_row(table, columns, where)
+    return X, y, columns
 
 
 def read_columns(path: Path | str, word: int = 0, label: int = 1) -> tuple[list[list[str]], list[list[str]]]:
@@ -119,8 +102,8 @@ def _read_npz(path: Path, where: str) -> tuple[list[Any], Any]:
     try:
         with np.load(path, allow_pickle=False) as found:
             arrays = {name: found[name] for name in found.files}
-    except FileNotFoundError:
-        raise DataError(f"{where}: no such file. Check the path; it starts from {str(Path.cwd())!r}.") from None
+    except FileNotFoundError as problem:
+        raise read_failure(path, problem, where) from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
         raise DataError(f"{where}: not a readable .npz of plain arrays ({problem}). Write it with np.savez.") from None
     if "X" not in arrays:
@@ -159,9 +142,15 @@ def _column(table: dict[str, list[Any]], name: str, where: str) -> list[Any]:
     return table[name]
 
 
+def _with_inputs(columns: Columns, table: Iterable[str]) -> Columns:
+    """The same columns, with the inputs named that the table has."""
+    known = {columns.label, columns.sequence, columns.time}
+    return replace(columns, inputs=columns.inputs or tuple(name for name in table if name not in known))
+
+
 def _by_row(table: dict[str, list[Any]], columns: Columns, where: str) -> tuple[list[Any], Any]:
     y = None if columns.label is None else _labels(_column(table, columns.label, where), columns.label, where)
-    names = columns.inputs or tuple(name for name in table if name != columns.label)
+    names = columns.inputs
     parts = [_column(table, name, where) for name in names]
     if len(names) == 1:
         texts = parts[0]
@@ -185,8 +174,7 @@ def _by_sequence(table: dict[str, list[Any]], columns: Columns, each_step: bool,
     if columns.time is not None:
         times = _column(table, columns.time, where)
         order = {key: sorted(rows, key=times.__getitem__) for key, rows in order.items()}
-    known = {columns.label, columns.sequence, columns.time}
-    names = columns.inputs or tuple(name for name in table if name not in known)
+    names = columns.inputs
     parts = [_column(table, name, where) for name in names]
     if len(parts) == 1 and isinstance(parts[0][0], str):
         X: list[Any] = [[parts[0][row] for row in rows] for rows in order.values()]

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,23 +16,6 @@ from elman.data.vocabulary import Vocabulary
 from elman.errors import DataError
 
 Array = np.ndarray
-
-
-class Inputs(Protocol):
-    """How sequences of one kind become tensors."""
-
-    @property
-    def width(self) -> int:
-        """Columns of an encoded sequence."""
-        ...
-
-    def encode(self, sequences: Sequence[Any], where: str) -> list[Tensor]:
-        """Each sequence as (T_i, width); raises `DataError` with the number of the first one that does not fit."""
-        ...
-
-    def to_json(self) -> dict[str, Any]:
-        """What a config file keeps."""
-        ...
 
 
 # -- numbers -------------------------------------------------------------------------------------------------------
@@ -99,9 +82,9 @@ def as_numbers(sequences: Sequence[Any], features: int | None, where: str) -> li
                     f"{where}: Complex data not supported, sequence {row} is. Give real and imaginary parts."
                 )
             a = np.asarray(sequence, dtype=np.float64)
-        except (TypeError, ValueError) as problem:
-            if isinstance(problem, DataError):
-                raise
+        except DataError:
+            raise
+        except (TypeError, ValueError):
             raise DataError(
                 f"{where}: sequence {row} must be numbers, (T, F), got {_shown(sequence)}. "
                 "Give numbers, or text for all sequences."

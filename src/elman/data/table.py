@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import gzip
 import importlib.util
 import io
 import os
 import re
-import shlex
 import warnings
-import zlib
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 
+from elman.data.text_file import decode, file_kind, read_bytes
 from elman.errors import DataError, MissingExtraError
 from elman.files import write_atomic
 
 _TEXT = {".csv": ",", ".tsv": "\t"}
+TABLES = (*_TEXT, ".parquet", ".pq")
+"""kinds of files that are tables"""
 _MAGIC = (
     (b"\x1f\x8b", "gzip", "Name it {name}.gz."),
     (b"PAR1", "Parquet", "Name it .parquet."),
@@ -31,7 +31,7 @@ _MAGIC = (
 
 
 def read_table(path: str | os.PathLike[str]) -> nw.DataFrame[Any]:
-    """The table in a CSV (.csv, .tsv, either also .gz) or Parquet (.parquet, .pq) file.
+    """The table in a CSV (.csv, .tsv) or Parquet (.parquet, .pq) file, each also .gz.
 
     CSV is UTF-8, with or without a byte order mark, and has a header; columns are separated by commas, in .tsv by tabs;
     a .csv without a comma in its header may use semicolons or tabs. Empty cells, NA and NaN are missing.
@@ -47,24 +47,14 @@ def read_table(path: str | os.PathLike[str]) -> nw.DataFrame[Any]:
     """
     path = Path(path)
     where = f"read_table({str(path)!r})"
-    suffixes = [s.lower() for s in path.suffixes]
-    kind = suffixes[-2] if suffixes[-1:] == [".gz"] and len(suffixes) > 1 else (suffixes or [""])[-1]
+    kind = file_kind(path)
     if path.is_dir():
         raise DataError(f"{where}: expected a file, got a folder. Name the file in it.")
-    if kind not in (*_TEXT, ".parquet", ".pq"):
+    if kind not in TABLES:
         got = f"the suffix {kind!r}" if kind else "no suffix"
         raise DataError(f"{where}: expected .csv, .csv.gz, .tsv or .parquet, got {got}. Rename or convert the file.")
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        near = "" if path.parent.is_dir() else f" (there is no folder {str(path.parent)!r})"
-        raise DataError(f"{where}: no such file{near}. Check the path; it starts from {str(Path.cwd())!r}.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{where}: the file cannot be read ({reason}). Check its permissions and name.") from None
-    if not data:
-        raise DataError(f"{where}: expected a table, got an empty file. Check what wrote it.")
-    table = _parse_csv(_decode(data, path, where), _TEXT[kind], where) if kind in _TEXT else _read_parquet(data, where)
+    data = read_bytes(path, where)
+    table = _parse_csv(_as_text(data, path, where), _TEXT[kind], where) if kind in _TEXT else _read_parquet(data, where)
     if table.is_empty():
         raise DataError(f"{where}: expected rows, got only a header. Check what wrote the file.")
     return table
@@ -81,37 +71,16 @@ def write_csv(frame: Any, path: str | os.PathLike[str]) -> None:
     write_atomic(path, data)
 
 
-def _decode(data: bytes, path: Path, where: str) -> str:
-    if path.suffix.lower() == ".gz":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError, zlib.error):
-            raise DataError(f"{where}: the gzip data are damaged or cut short. Fetch the file again.") from None
+def _as_text(data: bytes, path: Path, where: str) -> str:
     for magic, kind, mend in _MAGIC:
         if data.startswith(magic):
             raise DataError(f"{where}: expected CSV text, got {kind}. {mend.format(name=path.name)}")
-    quoted = shlex.quote(path.name)
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        mend = f"Convert it: iconv -f UTF-16 -t UTF-8 {quoted} > utf8.csv"
-        raise DataError(f"{where}: expected UTF-8 text, got UTF-16. {mend}")
-    if b"\0" in data:
-        line = data.count(b"\n", 0, data.index(b"\0")) + 1
-        raise DataError(f"{where}: expected CSV text, got binary data (a zero byte in line {line}). Save it as CSV.")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        # error.start counts from behind a byte order mark
-        start = error.start + (3 if data.startswith(codecs.BOM_UTF8) else 0)
-        line = data.count(b"\n", 0, start) + 1
-        mend = f"Convert it, from Windows for example: iconv -f WINDOWS-1252 -t UTF-8 {quoted} > utf8.csv"
-        raise DataError(f"{where}: expected UTF-8 text, got byte 0x{data[start]:02x} in line {line}. {mend}") from None
+    return decode(data, path, where)
 
 
 def _parse_csv(text: str, separator: str, where: str) -> nw.DataFrame[Any]:
     import pandas as pd
 
-    if not text.strip():
-        raise DataError(f"{where}: expected a table, got blank lines only. Check what wrote the file.")
     header = text.lstrip().split("\n", 1)[0]
     if separator == "," and "," not in header:
         separator = next((s for s in ";\t" if s in header), ",")

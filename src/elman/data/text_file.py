@@ -1,44 +1,86 @@
-"""Text on disk, plain or gzipped, and one line that says what is wrong with it."""
+"""Files on disk, plain or gzipped, and text in them: one line that says what is wrong with either."""
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import shlex
 import zlib
 from pathlib import Path
 
 from elman.errors import DataError
 
 
-def read_text(path: Path, where: str) -> str:
-    """The text of a UTF-8 file, with or without a byte order mark, also .gz.
+def file_kind(path: Path) -> str:
+    """The suffix that tells what a file holds, in small letters: in front of .gz if it ends so; "" without one.
 
-    Raises `DataError` for a file that is missing, empty, damaged or of another encoding.
+    >>> file_kind(Path("sales.CSV")), file_kind(Path("sales.csv.gz")), file_kind(Path("sales"))
+    ('.csv', '.csv', '')
+    """
+    suffix = path.suffix.lower()
+    return (Path(path.stem).suffix.lower() or suffix) if suffix == ".gz" else suffix
+
+
+def read_bytes(path: Path, where: str) -> bytes:
+    """What a file holds, unpacked if its name ends in .gz.
+
+    Raises `DataError` for a file that is missing, unreadable, damaged or empty.
     """
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"{where}: no such file. Check the path; it starts from {str(Path.cwd())!r}.") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise DataError(f"{where}: the file cannot be read ({reason}). Check its permissions and name.") from None
+    except (OSError, ValueError) as problem:
+        raise read_failure(path, problem, where) from None
     if path.suffix.lower() == ".gz":
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error):
             raise DataError(f"{where}: the gzip data are damaged or cut short. Fetch the file again.") from None
+    if not data:
+        raise DataError(f"{where}: expected data, got an empty file. Check what wrote it.")
+    return data
+
+
+def read_failure(path: Path, problem: Exception, where: str) -> DataError:
+    """The one line for a file that cannot be read."""
+    if isinstance(problem, FileNotFoundError):
+        near = "" if path.parent.is_dir() else f" (there is no folder {str(path.parent)!r})"
+        return DataError(f"{where}: no such file{near}. Check the path; it starts from {str(Path.cwd())!r}.")
+    reason = getattr(problem, "strerror", None) or problem
+    return DataError(f"{where}: the file cannot be read ({reason}). Check its permissions and name.")
+
+
+def decode(data: bytes, path: Path, where: str) -> str:
+    """The text in a file's UTF-8 data, with or without a byte order mark; path: the file, for the error line.
+
+    Raises `DataError` for another encoding, binary data, or blank lines alone.
+    """
+    into = f"-t UTF-8 {shlex.quote(path.name)} > {shlex.quote('utf8' + file_kind(path))}"
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{where}: expected UTF-8 text, got UTF-16. Convert it: iconv -f UTF-16 {into}")
+    if b"\0" in data:
+        line = _line(data, data.index(b"\0"))
+        raise DataError(f"{where}: expected text, got binary data (a zero byte in line {line}). Save it as text.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise DataError(
-            f"{where}: expected UTF-8 text, got byte 0x{data[error.start]:02x} in line {line}. "
-            f"Convert it, from Windows for example: iconv -f WINDOWS-1252 -t UTF-8 {path.name} > utf8.txt"
-        ) from None
+        # error.start counts from behind a byte order mark
+        start = error.start + (len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0)
+        mend = f"Convert it, from Windows for example: iconv -f WINDOWS-1252 {into}"
+        got = f"byte 0x{data[start]:02x} in line {_line(data, start)}"
+        raise DataError(f"{where}: expected UTF-8 text, got {got}. {mend}") from None
     if not text.strip():
-        raise DataError(f"{where}: expected text, got an empty file. Check what wrote it.")
+        raise DataError(f"{where}: expected text, got blank lines only. Check what wrote the file.")
     return text
 
 
 def read_lines(path: Path, where: str) -> list[str]:
-    """Its lines, ended by \\n or \\r\\n alone: Python's splitlines also cuts at the next-line mark."""
-    return [line.removesuffix("\r") for line in read_text(path, where).split("\n")]
+    """The lines of a UTF-8 file, also .gz, ended by \\n or \\r\\n alone: splitlines also cuts at the next-line mark.
+
+    Raises `DataError`, as `read_bytes` and `decode` do.
+    """
+    return [line.removesuffix("\r") for line in decode(read_bytes(path, where), path, where).split("\n")]
+
+
+def _line(data: bytes, at: int) -> int:
+    """The line of a byte, from 1."""
+    return data.count(b"\n", 0, at) + 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elman.evidence.plots import _STYLE, FORECAST, GRID, INK, QUIET, TRUTH, _dress, to_svg
+from elman.evidence.plots import FORECAST, GRID, INK, QUIET, STYLE, TRUTH, dress
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def plot_confusion(truth: np.ndarray, found: np.ndarray) -> Figure:
     share = 100 * table / np.maximum(table.sum(1, keepdims=True), 1)
     names = [str(c) for c in classes]
     size = max(3.0, min(6.4, 1.6 + 0.42 * len(classes)))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(size + 0.6, size), layout="constrained")
         axes = figure.add_subplot()
         for i, row in enumerate(share):
@@ -50,7 +50,7 @@ def plot_confusion(truth: np.ndarray, found: np.ndarray) -> Figure:
         axes.set_ylim(len(classes) - 0.5, -0.5)
         axes.set_xticks(range(len(classes)), names, rotation=0 if max(map(len, names)) < 6 else 60, fontsize=8.5)
         axes.set_yticks(range(len(classes)), names, fontsize=8.5)
-        _dress(axes, "Taken for what, %", "said", "true")
+        dress(axes, "Taken for what, %", "said", "true")
         axes.grid(visible=False)
     return figure
 
@@ -67,19 +67,14 @@ def plot_numbers(truth: np.ndarray, found: np.ndarray) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(4.4, 3.8), layout="constrained")
         axes = figure.add_subplot()
         ends = [float(np.min([truth, found])), float(np.max([truth, found]))]
         axes.plot(ends, ends, color=QUIET, linewidth=0.8, linestyle=":")
         axes.scatter(truth, found, s=9, color=FORECAST, alpha=0.6, linewidths=0)
-        _dress(axes, "Said against true", "true", "said")
+        dress(axes, "Said against true", "true", "said")
     return figure
-
-
-def confusion_svg(truth: np.ndarray, found: np.ndarray) -> str:
-    """The confusion as inline SVG."""
-    return to_svg(plot_confusion(truth, found), "Which classes are taken for which")
 
 
 def tagged_html(sentences: Sequence[tuple[Sequence[str], Sequence[Any], Sequence[Any]]]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from elman.data.inputs import Names
 from elman.errors import DataError
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.evidence.label_plots import attention_html, confusion_svg, plot_numbers, tagged_html
+from elman.evidence.label_plots import attention_html, plot_confusion, plot_numbers, tagged_html
 from elman.evidence.labels import LabelBoard, Labelled, timed
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
@@ -112,12 +112,12 @@ def labels_frame(estimator: Any, X: Sequence[Any]) -> Any:
     """What an estimator says of sequences as a pandas table: one row for each, or for each step, with probabilities."""
     import pandas as pd
 
-    found = estimator.predict(X)
     if not estimator.per_step:
+        shares = estimator.predict_proba(X) if hasattr(estimator, "predict_proba") else None
+        found = estimator.predict(X) if shares is None else estimator.classes_[shares.argmax(1)]
         table = pd.DataFrame({"sequence": range(len(found)), "label": list(found)})
-        if hasattr(estimator, "predict_proba"):
-            table["probability"] = estimator.predict_proba(X).max(1).round(4)
-        return table
+        return table if shares is None else table.assign(probability=shares.max(1).round(4))
+    found = estimator.predict(X)
     places = [(i, t) for i, labels in enumerate(found) for t in range(len(labels))]
     columns: dict[str, Any] = {"sequence": [i for i, _ in places], "step": [t for _, t in places]}
     if isinstance(estimator.inputs_, Names):
@@ -131,7 +131,7 @@ def label_report(title: str, estimator: SequenceEstimator, examples: Examples, j
         flat = judged.truth.reshape(len(judged.truth), -1)[:, 0], judged.found.reshape(len(judged.found), -1)[:, 0]
         picture = to_svg(plot_numbers(*flat), "Said against true")
     else:
-        picture = confusion_svg(judged.truth, judged.found)
+        picture = to_svg(plot_confusion(judged.truth, judged.found), "Which classes are taken for which")
     sections = {"Where it errs": f'<div class="plots"><figure>{picture}</figure></div>'}
     if isinstance(estimator.inputs_, Names):
         sections["Examples of the test data"] = _examples(estimator, examples)

@@ -24,7 +24,8 @@ HISTORY, FORECAST, TRUTH = "#4a4f5c", "#0072b2", "#d55e00"
 THEME = {INK: "--ink", QUIET: "--quiet", GRID: "--grid", HISTORY: "--history", FORECAST: "--forecast", TRUTH: "--truth"}
 """Colour in a figure → CSS variable of the page: the same picture follows the reader's light or dark theme."""
 
-_STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "elman", "font.family": "sans-serif", "font.size": 9.5}
+STYLE: Any = {"svg.fonttype": "none", "svg.hashsalt": "elman", "font.family": "sans-serif", "font.size": 9.5}
+"""Matplotlib's settings of every picture: text stays text, and the same figure gives the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def plot_forecast(plot: ForecastPlot, *, horizons_shown: float = 2.5) -> Figure:
         future = axis[len(history) - 1 :]
         q = np.concatenate([np.full((1, q.shape[1]), history[-1]), q])
         truth = None if truth is None else np.concatenate([history[-1:], truth])
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(5.4, 3.1), layout="constrained")
         axes = figure.add_subplot()
         for interval, alpha in ((0.95, 0.16), (0.8, 0.3)):
@@ -79,7 +80,7 @@ def plot_forecast(plot: ForecastPlot, *, horizons_shown: float = 2.5) -> Figure:
             style = {"color": TRUTH, "linewidth": 1.4, "linestyle": (0, (3, 1.5)), "label": "what came"}
             axes.plot(future, truth, marker="o", markersize=2.6 if len(q) < 60 else 0, **style)
         axes.axvline(past[-1], color=QUIET, linewidth=0.8, linestyle=":")
-        _dress(axes, plot.title, "steps from the last known value" if plot.times is None else "", plot.unit)
+        dress(axes, plot.title, "steps from the last known value" if plot.times is None else "", plot.unit)
         if plot.times is not None:
             from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
@@ -115,7 +116,7 @@ def plot_training(records: Sequence[Mapping[str, Any]]) -> Figure | None:
             curves[name] = curve[np.isfinite(curve).all(axis=1)]
     if not curves:
         return None
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(5.4, 2.9), layout="constrained")
         axes = figure.add_subplot()
         looks = [(HISTORY, "-"), (FORECAST, "-"), (TRUTH, "--"), (QUIET, ":")]
@@ -128,9 +129,29 @@ def plot_training(records: Sequence[Mapping[str, Any]]) -> Figure | None:
         if values.min() > 0 and values.max() > 20 * values.min():
             axes.set_yscale("log")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _dress(axes, "Loss while training (dot: lowest)", over, "loss")
+        dress(axes, "Loss while training (dot: lowest)", over, "loss")
         figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
     return figure
+
+
+def dress(axes: Axes, title: str, x: str, y: str) -> None:
+    """Gives axes their title and labels, a long one cut, a quiet grid, and no frame but the line at the bottom."""
+    import textwrap
+
+    axes.set_title(
+        textwrap.shorten(title, 60).replace("$", r"\$"), loc="left", color=INK, fontsize=10.5, fontweight="bold"
+    )
+    axes.set_xlabel(x, color=QUIET)
+    axes.set_ylabel(textwrap.shorten(y, 40).replace("$", r"\$"), color=QUIET)
+    axes.tick_params(colors=QUIET, length=0)
+    axes.xaxis.get_offset_text().set_color(QUIET)
+    axes.yaxis.get_offset_text().set_color(QUIET)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.02, y=0.06)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(GRID)
 
 
 def to_svg(figure: Figure, description: str) -> str:
@@ -146,7 +167,7 @@ def to_svg(figure: Figure, description: str) -> str:
     from matplotlib import rc_context
 
     out = io.StringIO()
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
     svg = out.getvalue()
     svg = svg[svg.index("<svg") :]
@@ -196,22 +217,3 @@ def _dots(values: NDArray[np.float64]) -> dict[str, Any]:
 def _plain(name: str) -> str:
     # A leading underscore would hide the curve from the legend; a dollar would start a formula.
     return name.replace("_", " ").replace("$", r"\$").strip()
-
-
-def _dress(axes: Axes, title: str, x: str, y: str) -> None:
-    import textwrap
-
-    axes.set_title(
-        textwrap.shorten(title, 60).replace("$", r"\$"), loc="left", color=INK, fontsize=10.5, fontweight="bold"
-    )
-    axes.set_xlabel(x, color=QUIET)
-    axes.set_ylabel(textwrap.shorten(y, 40).replace("$", r"\$"), color=QUIET)
-    axes.tick_params(colors=QUIET, length=0)
-    axes.xaxis.get_offset_text().set_color(QUIET)
-    axes.yaxis.get_offset_text().set_color(QUIET)
-    axes.grid(axis="y", color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.margins(x=0.02, y=0.06)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(GRID)

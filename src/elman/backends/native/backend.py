@@ -8,10 +8,9 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch._C._functorch import peek_interpreter_stack
 from torch.nn import functional as F
 
-from elman.backends.base import Pass, Weights
+from elman.backends.base import Pass, Weights, refuse_tracing, refuse_transforms, watched
 from elman.backends.eager import blank, normalise
 from elman.backends.native.compiler import NoCompilerWarning
 from elman.backends.native.kernel import Given, Manner
@@ -35,15 +34,13 @@ class Native:
                 return f"it runs on the CPU and {name} is on {value.device}"
         if x.dtype not in BITS or weights.W.dtype != x.dtype:
             return f"it computes in float32 and float64, and x is {x.dtype}, W {weights.W.dtype}"
-        if torch._C._get_tracing_state() is not None:
-            return "torch.jit.trace records plain operations"
-        if _watched():
+        if reason := refuse_tracing():
+            return reason
+        if watched():
             return None
         if torch.is_autocast_enabled("cpu"):
             return "autocast is on, and it computes in the dtype it is given"
-        if peek_interpreter_stack() is not None or torch.autograd.forward_ad._current_level >= 0:
-            return "torch.func and forward-mode derivatives look inside the step"
-        return _build_failure(traced, x.dtype, layer_norm=weights.gain_r is not None)
+        return refuse_transforms() or _build_failure(traced, x.dtype, layer_norm=weights.gain_r is not None)
 
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
@@ -57,7 +54,7 @@ class Native:
         params = torch.stack([weights.params[name] for name in traced.cell.params]) if weights.params else None
         zone = tuple(_share(how.zoneout.get(name), state[0]) for name in traced.cell.states)
         tensors = (x, W, weights.R, b, weights.b_r, weights.gain_r, params)
-        if _watched():
+        if watched():
             shares = [z for z in zone if z is not None]
             options = how.lengths, how.mask, shares, spell(traced), how.reverse, how.segment or 0
             y, *last = unroll(*tensors, list(state), *options)
@@ -83,11 +80,6 @@ class Native:
 def _share(keep: Tensor | float | None, like: Tensor) -> Tensor | None:
     """What zoneout keeps as a tensor: (T, B, H), or one row (1, H) for a number."""
     return keep if keep is None or isinstance(keep, Tensor) else like.new_full((1, like.shape[-1]), keep)
-
-
-def _watched() -> bool:
-    """Whether tensors stand for others: in torch.compile, torch.export, or a mode of fake ones."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
 
 
 _failures: dict[tuple[str, torch.dtype, bool], str | None] = {}

@@ -198,12 +198,8 @@ class SequenceEstimator(Estimator, ABC):
 
     # -- predicting ------------------------------------------------------------------------------------------------
 
-    def _raw(self, X: Any, method: str) -> list[Tensor]:
-        """The net's output for each sequence, (outputs,) or (T_i, outputs)."""
-        return self._through(X, method, None)
-
-    def _through(self, X: Any, method: str, function: Callable[[Tensor, Tensor], Tensor] | None) -> list[Tensor]:
-        """What the net, or a function of it, gives for each sequence; an axis of steps is cut to its length."""
+    def _raw(self, X: Any, method: str, function: Callable[[Tensor, Tensor], Tensor] | None = None) -> list[Tensor]:
+        """What the net gives for each sequence, (outputs,) or (T_i, outputs), or a function of its steps, (T_i,)."""
         self._check_fitted()
         encoded = self.inputs_.encode(self._sequences(X, method), self._at(method))
         apply, device = function or self.network_, next(self.network_.parameters()).device

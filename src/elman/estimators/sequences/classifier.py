@@ -61,7 +61,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
         self._check_fitted()
         if self.pooling != "attention" or self.body != "recurrent":
             raise OptionError('SequenceClassifier.attention: only pooling="attention" has it. Train with that.')
-        return [weights.numpy() for weights in self._through(X, "attention", self.network_.attention)]
+        return [weights.numpy() for weights in self._raw(X, "attention", self.network_.attention)]
 
     def check(self) -> None:
         super().check()

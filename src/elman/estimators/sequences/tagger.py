@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.data.batch import Batch
-from elman.data.inputs import Names, Numbers, is_text
+from elman.data.inputs import Names, Numbers
 from elman.errors import DataError, OptionError
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.sequences.crf import ChainField
@@ -84,8 +84,6 @@ class SequenceTagger(SequenceEstimator):
         return float(1 - np.sum((truth - found) ** 2) / np.sum((truth - truth.mean()) ** 2))
 
     def _learn_inputs(self, sequences: Sequence[Any]) -> Numbers | Names:
-        if not is_text(sequences):
-            return super()._learn_inputs(sequences)
         if isinstance(sequences[0], str):
             raise DataError(
                 f"{self._at('fit')}: a text to be tagged must be a list of names, one for each label, got a string. "

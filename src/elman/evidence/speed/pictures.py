@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, QUIET, TRUTH
+from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, QUIET, STYLE, TRUTH, dress
 from elman.evidence.speed.bench import shorten
 from elman.evidence.speed.parts.growth import AXES, WHO, curves, exponents
 from elman.evidence.speed.point import Point
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPAN = 8.0  # ratios from 1/8 to 8 have a colour of their own
-_STYLE: Any = {"font.family": "sans-serif", "font.size": 9}
+_STYLE: Any = STYLE | {"font.size": 9}  # many panels in one picture
 _RED = "no ratio"
 
 
@@ -78,7 +78,10 @@ def growth(points: Sequence[Point], title: str) -> Figure:
                     side.set_major_locator(LogLocator(subs=(1.0, 3.0) if side is axes.yaxis else (1.0,)))
                     side.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
                     side.set_minor_formatter(NullFormatter())
-                _dress(axes, axis, what)
+                dress(axes, "", axis, what)
+                axes.grid(axis="x", color=GRID, linewidth=0.7)  # a power is read off both axes
+                axes.tick_params(which="minor", length=0)
+                axes.legend(frameon=False, fontsize=7.5, labelcolor=INK)
         figure.suptitle(title, x=0.01, ha="left", color=INK, fontsize=10.5)
     return figure
 
@@ -142,15 +145,3 @@ def _colours() -> Any:
 
 def _title(axes: Axes, text: str, aside: str) -> None:
     axes.set_title(f"{text}\n{aside}", loc="left", color=INK, fontsize=8.5)
-
-
-def _dress(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlabel(x, color=QUIET)
-    axes.set_ylabel(y, color=QUIET)
-    axes.tick_params(colors=QUIET, which="both", length=0)
-    axes.grid(color=GRID, linewidth=0.7)
-    axes.set_axisbelow(True)
-    axes.legend(frameon=False, fontsize=7.5, labelcolor=INK)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color(GRID)
