@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from elman.data.npz_file import read_npz
-from elman.data.text_file import read_text
+from elman.data.text_file import decode, file_kind, read_bytes
 from elman.errors import DataError
 
 PARTS = ("train", "valid", "test")
@@ -62,37 +63,36 @@ def read_corpus(path: Path | str) -> Corpus:
     """The corpus in a file.
 
     .txt (also .gz)   UTF-8; the whole file is one text
-    .npz              piano rolls: arrays (T, notes) of 0 and 1, whose names begin with train, valid or test; all of them
-                      are to learn from where no name does
-    .mat              the same in MATLAB's cell arrays traindata, validdata and testdata, as Boulanger-Lewandowski et al.
-                      2012, arXiv:1206.6392, published theirs
+    .npz              piano rolls: arrays (T, notes) of 0 and 1, whose names begin with train, valid or test; where no
+                      name does, all of them are to learn from
+    .mat              the same in MATLAB's cell arrays traindata, validdata and testdata, as they were published by
+                      Boulanger-Lewandowski et al. 2012, arXiv:1206.6392
 
     Raises `DataError` with the file, and the piece where there is one.
     """
     path = Path(path)
     where = f"read_corpus({str(path)!r})"
-    suffixes = [s.lower() for s in path.suffixes]
-    if suffixes[-1:] == [".txt"] or suffixes[-2:] == [".txt", ".gz"]:
-        return Corpus((read_text(path, where),))
-    if suffixes[-1:] == [".mat"]:
+    kind = file_kind(path)
+    if kind == ".txt":
+        return Corpus((decode(read_bytes(path, where), path, where),))
+    if path.suffix.lower() == ".mat":
         return _corpus(_read_mat(path, where), where)
-    if suffixes[-1:] == [".npz"]:
+    if path.suffix.lower() == ".npz":
         return _corpus(read_npz(path, where), where)
-    got = suffixes[-1] if suffixes else "no suffix"
+    got = path.suffix or "no suffix"
     raise DataError(f"{where}: expected .txt, .txt.gz, .npz or .mat, got {got}. Rename or convert the file.")
 
 
 def _read_mat(path: Path, where: str) -> dict[str, Any]:
     from scipy.io import loadmat
 
+    data = read_bytes(path, where)
     try:
-        found = loadmat(path)
-    except FileNotFoundError:
-        raise DataError(f"{where}: no such file. Check the path; it starts from {str(Path.cwd())!r}.") from None
+        found = loadmat(io.BytesIO(data))
     except Exception as problem:  # each version of the format has error classes of its own, without a common root
         reason = " ".join(str(problem).split())[:80]
         raise DataError(f"{where}: the MATLAB data cannot be read ({reason}). Save them as .npz.") from None
-    cells = {name: value for name, value in found.items() if getattr(value, "dtype", None) == object}
+    cells = {name: value for name, value in found.items() if np.asarray(value).dtype.kind == "O"}
     return {f"{name}, piece {i}": piece for name, cell in cells.items() for i, piece in enumerate(cell.flatten())}
 
 
@@ -122,4 +122,3 @@ def _roll(array: Any, name: str, where: str) -> np.ndarray:
     if not np.isin(array, (0, 1)).all():
         raise DataError(f"{where}: {name}: expected 0 and 1, got other values. Mark notes that sound with 1.")
     return array.astype(np.uint8)
-

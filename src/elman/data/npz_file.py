@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from elman.data.text_file import read_failure
 from elman.errors import DataError
 
 
@@ -18,8 +19,8 @@ def read_npz(path: Path, where: str) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except FileNotFoundError:
-        raise DataError(f"{where}: no such file. Check the path; it starts from {str(Path.cwd())!r}.") from None
+    except FileNotFoundError as problem:
+        raise read_failure(path, problem, where) from None
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as problem:
         reason = " ".join(str(problem).split())
         raise DataError(f"{where}: not a readable .npz of plain arrays ({reason}). Write it with np.savez.") from None

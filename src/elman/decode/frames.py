@@ -20,7 +20,7 @@ MEANT = ("do_sample", "temperature")
 def generate_frames(
     model: Steps, prompt: Tensor, state: Any = None, *, max_new_tokens: int, choice: Choice = SAMPLED, seed: int | None
 ) -> Iterator[Tensor]:
-    """The next frame (notes,), 0 and 1, as it is drawn: note n sounds with probability 1 / (1 + exp(-z_n / temperature)).
+    """The next frame (notes,) of 0 and 1 as it is drawn: note n sounds with p = 1 / (1 + exp(-z_n / temperature)).
 
     model   whose step reads frames (1, notes) instead of tokens
     prompt  frames to begin with, (T, notes), T ≥ 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elman.evidence.plots import _STYLE, FORECAST, HISTORY, QUIET, TRUTH, _dress
+from elman.evidence.plots import FORECAST, HISTORY, QUIET, STYLE, TRUTH, dress
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,13 +31,13 @@ def plot_rolls(given: np.ndarray, generated: np.ndarray, truth: np.ndarray) -> F
     sounding = np.flatnonzero(np.concatenate([given, generated, truth]).any(0))
     low, high = (sounding[0], sounding[-1]) if len(sounding) else (0, given.shape[1] - 1)
     parts = (("Generated after the line", generated, FORECAST), ("What came in truth", truth, TRUTH))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure = Figure(figsize=(8.0, 5.2), layout="constrained")
         for axes, (title, roll, colour) in zip(figure.subplots(2, 1, sharex=True), parts, strict=True):
             _draw(axes, given, 0, HISTORY)
             _draw(axes, roll, len(given), colour)
             axes.axvline(len(given), color=QUIET, linewidth=0.8, linestyle=":")
-            _dress(axes, title, "frame" if roll is truth else "", "note")
+            dress(axes, title, "frame" if roll is truth else "", "note")
             axes.set_xlim(0, len(given) + max(len(generated), len(truth)))
             axes.set_ylim(low - 1.5, high + 1.5)
     return figure

@@ -1,4 +1,4 @@
-"""A language model from a corpus to a judged run folder: split, training, baselines, scoreboard, report with a sample."""
+"""A language model from a corpus to a judged run folder: training, baselines, scoreboard, report with a sample."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def judge_language(
     found: dict[str, Predicted] = {}
     learned, judged, held = (model.encode(texts) for texts in (learn, test, corpus.validation))
     for baseline in baselines(model, held):
-        say(f"Baseline: {baseline.name}.")
         start = time.perf_counter()
         baseline.fit(learned)
         middle = time.perf_counter()
+        say(f"Baseline: {baseline.name}.")
         theirs = baseline.losses(judged)
         found[baseline.name] = Predicted(theirs, middle - start, time.perf_counter() - middle)
     kind = "frame" if model.inputs_ is None else KINDS[model.analyzer]

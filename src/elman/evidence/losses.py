@@ -99,9 +99,7 @@ class LossBoard(MeasuredBoard):
     hints = HINTS
 
     @classmethod
-    def build(
-        cls, found: Mapping[str, Predicted], *, network: str, kind: str, notes: Sequence[str] = ()
-    ) -> LossBoard:
+    def build(cls, found: Mapping[str, Predicted], *, network: str, kind: str, notes: Sequence[str] = ()) -> LossBoard:
         """Scores each model's losses. Raises `DataError` where two models judged other tokens, `OptionError`.
 
         The paired test stands on whole texts where there are 20 or more, else on blocks of at least 100 consecutive

@@ -37,7 +37,7 @@ class Baseline(Protocol):
 
 
 def baselines(estimator: LanguageModel, validation: Sequence[Array] = ()) -> list[Baseline]:
-    """For a fitted model: what to fit on the same texts, the simplest first; validation: to choose weights of nets by."""
+    """What to fit on the texts that a model was fitted on, the simplest first; validation: to choose weights of nets."""
     if estimator.inputs_ is not None:
         tokens = len(estimator.inputs_)
         return [Uniform(tokens), NGram(tokens, most=1), NGram(tokens)]
@@ -143,7 +143,7 @@ class NoteGivenItself:
 
 
 class Net:
-    """The judged model with another body, trained as it was: `logistic regression` of the last frame, or a net of four."""
+    """The judged model with another body, trained as it was."""
 
     def __init__(self, estimator: LanguageModel, body: str, name: str, validation: Sequence[Array]) -> None:
         copy: Any = clone(estimator)

@@ -92,9 +92,7 @@ class LanguageModel(Estimator):
         self.seed_ = seed_of(self.random_state)
         text = is_text(texts)
         least = self.min_count or (1 if self.analyzer == "character" else 2)
-        self.inputs_ = (
-            Names.fit(texts, analyzer=self.analyzer, lowercase=self.lowercase, least=least) if text else None
-        )
+        self.inputs_ = Names.fit(texts, analyzer=self.analyzer, lowercase=self.lowercase, least=least) if text else None
         if self.inputs_ is not None and not self.inputs_.vocabulary.names:
             raise DataError(f"LanguageModel.fit: no token of X occurs {least} times. Give more text, or min_count=1.")
         codes = self._encode(texts, "fit")
@@ -114,7 +112,7 @@ class LanguageModel(Estimator):
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def encode(self, X: Any) -> list[np.ndarray]:
-        """What it reads of these texts: the code of each token, (T_i,), 0 for an unknown one; or frames, (T_i, notes)."""
+        """What it reads: the code of each token, (T_i,), 0 for an unknown one; of rolls the frames, (T_i, notes)."""
         self._check_fitted()
         codes = self._encode(list(X), "encode")
         return [x.numpy() if self.inputs_ is None else x[:, 0].numpy() for x in codes]
