@@ -31,7 +31,9 @@ def test_a_text_is_one_piece_plain_or_gzipped(tmp_path):
 def test_rolls_come_back_by_their_parts(tmp_path):
     first, second, third = ROLLS
     np.savez(tmp_path / "a.npz", train_0=first, valid=second, test=third, train_1=second.astype(bool))
-    savemat(tmp_path / "b.mat", {"traindata": cells(first, second), "validdata": cells(second), "testdata": cells(third)})
+    savemat(
+        tmp_path / "b.mat", {"traindata": cells(first, second), "validdata": cells(second), "testdata": cells(third)}
+    )
     for name in ("a.npz", "b.mat"):
         found = read_corpus(tmp_path / name)
         assert [len(part) for part in (found.learn, found.validation, found.test)] == [2, 1, 1]

@@ -38,7 +38,9 @@ def write(run: Path, prompt: str | None, *, max_new_tokens: int, seed: int, **op
     if not isinstance(model, LanguageModel):
         raise OptionError(f"elman generate: {run} holds a {type(model).__name__}. Use it so: elman predict {run}")
     if model.inputs_ is None and prompt is not None:
-        raise OptionError("elman generate: --prompt is text, and this run reads piano rolls. Use LanguageModel.generate.")
+        raise OptionError(
+            "elman generate: --prompt is text, and this run reads piano rolls. Use LanguageModel.generate."
+        )
     pieces = model.stream(prompt, max_new_tokens=max_new_tokens, seed=seed, **options)
     pieces = chain((next(pieces),), pieces)  # an option that cannot be used is told before anything is printed
     if model.inputs_ is None:

@@ -110,7 +110,6 @@ def _rolls(model: LanguageModel, corpus: Corpus) -> dict[str, str]:
 
 
 def _texts(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> dict[str, str]:
-    assert model.inputs_ is not None
     text, losses = max(zip(corpus.test, judged.losses, strict=True), key=lambda pair: len(pair[1]))
     pieces = model.pieces(text)
     prompt = pieces[: min(PROMPT, len(pieces) // 2)]

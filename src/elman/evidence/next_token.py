@@ -37,7 +37,7 @@ class Baseline(Protocol):
 
 
 def baselines(estimator: LanguageModel, validation: Sequence[Array] = ()) -> list[Baseline]:
-    """What to fit on the texts that a model was fitted on, the simplest first; validation: to choose weights of nets."""
+    """For a fitted model: what to fit on the same texts, the simplest first; validation: as its own, for the nets."""
     if estimator.inputs_ is not None:
         tokens = len(estimator.inputs_)
         return [Uniform(tokens), NGram(tokens, most=1), NGram(tokens)]
