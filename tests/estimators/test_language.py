@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 
 import elman
 from elman.data.batch import Batch
-from elman.errors import DataError, OptionError
+from elman.errors import DataError, MissingExtraError, OptionError
 from elman.estimators import LanguageModel
 from elman.estimators.language.bodies import BODIES, REACH
 from elman.estimators.language.network import LanguageNetwork
@@ -162,6 +163,32 @@ def test_rare_words_are_met_as_unknown_ones():
     assert set(text.split()) == {".", "goes", "it", "so"}  # the unknown one is never written
     with pytest.raises(DataError, match="no token of X occurs 2 times"):
         LanguageModel(analyzer="space").fit("every word is new")
+
+
+def test_byte_pairs_write_any_text_and_are_kept_in_the_folder(tmp_path):
+    pytest.importorskip("tokenizers")
+    text = "Straße – 雪が降る, so it goes. " * 30
+    model = LanguageModel(analyzer="bpe", vocabulary_size=300, **{**SMALL, "max_steps": 80})
+    model.fit(text, folder=tmp_path / "run")
+    assert "".join(model.pieces(text + " 🐎")) == text + " 🐎"
+    codes = model.encode([text])[0]
+    assert len(codes) < len(text) and 0 < codes.min() and codes.max() < len(model.inputs_) <= 301
+    loaded = elman.load(tmp_path / "run")
+    assert loaded.perplexity(text) == model.perplexity(text) < 300
+    said = model.generate("Stra", max_new_tokens=40, seed=1)
+    assert (
+        said
+        == loaded.generate("Stra", max_new_tokens=40, seed=1)
+        == "".join(loaded.stream("Stra", max_new_tokens=40, seed=1))
+    )
+    with pytest.raises(DataError, match="must be a text for the analyzer 'bpe', got list"):
+        model.losses([["so", "it"]])
+
+
+def test_byte_pairs_without_their_package_name_the_one_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(MissingExtraError, match="pip install tokenizers"):
+        LanguageModel(analyzer="bpe").fit(TEXT)
 
 
 def test_a_text_is_judged_the_same_in_one_piece_or_long():

@@ -12,7 +12,6 @@ from elman.cli.jobs import print_board, talk
 from elman.data.corpus import Corpus, read_corpus
 from elman.errors import OptionError
 from elman.estimators import LanguageModel, load
-from elman.estimators.language.model import JOINED
 from elman.evidence.language_study import language_study
 
 
@@ -47,7 +46,7 @@ def write(run: Path, prompt: str | None, *, max_new_tokens: int, seed: int, **op
         for frame in pieces:
             print(*np.flatnonzero(frame), flush=True)
         return
-    print(prompt or "", end=JOINED[model.analyzer] if prompt else "")
+    print(prompt or "", end=model.inputs_.between if prompt else "")
     for piece in pieces:
         print(piece, end="", flush=True)
     print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,6 +115,10 @@ ANALYZERS: dict[str, Callable[[str], list[str]]] = {
     "character": list,
 }
 """how a text is cut"""
+BETWEEN = {"word": " ", "space": " ", "character": ""}
+"""what stands between its parts when they are written again"""
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+"""what is written for a name that is not known"""
 NO_NAMES = Vocabulary(())
 """what knows no name"""
 
@@ -172,6 +176,28 @@ class Names:
     def cut(self, sequence: Any) -> list[str]:
         """The names of one sequence, as they are spelt."""
         return ANALYZERS[self.analyzer](sequence) if isinstance(sequence, str) else [str(name) for name in sequence]
+
+    @property
+    def between(self) -> str:
+        """What stands between two names when they are written."""
+        return BETWEEN[self.analyzer]
+
+    def pieces(self, sequence: Any) -> list[str]:
+        """The names of one sequence with what stands between, so that they need only be joined."""
+        return list(self._spaced(self.cut(sequence)))
+
+    def spell(self, codes: Iterable[int]) -> Iterator[str]:
+        """The names that have these codes, one by one, likewise.
+
+        >>> names = Names.fit(["so be it"])
+        >>> "".join(names.spell([3, 0, 1]))
+        'so � be'
+        """
+        return self._spaced(self.vocabulary.names[code - 1] if code else UNKNOWN for code in codes)
+
+    def _spaced(self, names: Iterable[str]) -> Iterator[str]:
+        for number, name in enumerate(names):
+            yield (self.between if number else "") + name
 
     def key(self, name: str) -> str:
         """What is looked up."""

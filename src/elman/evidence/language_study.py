@@ -21,7 +21,7 @@ from elman.evidence.report import Report
 from elman.training.progress import Progress
 from elman.training.run import RunFolder
 
-KINDS = {"character": "character", "word": "word", "space": "word"}
+KINDS = {"character": "character", "word": "word", "space": "word", "bpe": "piece"}
 """what a token is called, by the analyzer"""
 PROMPT, SAMPLE = 80, 500
 """tokens of the test text that are given, and that are generated after them, in the report"""
@@ -129,11 +129,10 @@ def _amount(texts: Sequence[Any]) -> str:
 
 
 def _notes(model: LanguageModel, judged: Sequence[np.ndarray]) -> list[str]:
-    if model.inputs_ is None:
-        return []
+    """What makes losses look better than they are."""
     every = np.concatenate(list(judged))
-    unknown = int((every == 0).sum())
-    if not unknown:
+    unknown = 0 if model.inputs_ is None else int((every == 0).sum())
+    if model.inputs_ is None or not unknown:
         return []
     return [
         f"{unknown} of {len(every)} tokens of the test texts are not in the vocabulary of {len(model.inputs_) - 1}: "

@@ -50,6 +50,7 @@ def perplexity(losses: Array) -> float:
 MEASURES: dict[str, dict[str, Callable[[Array], float]]] = {
     "character": {"bits per character": bits, "perplexity": perplexity},
     "word": {"perplexity": perplexity, "bits per word": bits},
+    "piece": {"perplexity": perplexity, "bits per piece": bits},
     "frame": {"NLL per frame": nll},
 }
 """of each kind of token what is shown; the first decides"""
@@ -57,6 +58,7 @@ HINTS = {
     "bits per character": "mean of -log2 p of each character",
     "perplexity": "exp of the mean -log p: between how many tokens the model hesitates",
     "bits per word": "mean of -log2 p of each word",
+    "bits per piece": "mean of -log2 p of each piece of a word",
     "NLL per frame": "mean of -log p of a whole frame of notes, in nats",
 }
 
@@ -74,7 +76,7 @@ class Predicted:
 class LossBoard(MeasuredBoard):
     """All models' losses on the same test texts, best first. Build it with `LossBoard.build`.
 
-    kind    "character", "word" or "frame"
+    kind    "character", "word", "piece" or "frame"
     texts, tokens   how many were judged
     block   tokens of a block of the paired test; None: it stands on whole texts
 

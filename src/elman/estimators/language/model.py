@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from elman.data.batching import TruncatedBatches
+from elman.data.byte_pairs import BytePairs
 from elman.data.inputs import ANALYZERS, Names, as_numbers, inputs_from_json, is_text
 from elman.decode import Choice, generate, generate_frames
 from elman.errors import DataError, OptionError, suggest
@@ -21,7 +22,7 @@ from elman.estimators.language.bodies import BODIES
 from elman.estimators.language.network import LanguageNetwork
 from elman.training.progress import Progress
 
-JOINED = {"character": "", "word": " ", "space": " "}
+BPE = "bpe"
 MANY = 20
 """texts of which whole ones are held back: of fewer, one alone may be unlike the others"""
 AT_ONCE = 2000
@@ -39,9 +40,11 @@ class LanguageModel(Estimator):
 
     body             what carries the past: "recurrent"; the scoreboard's baselines are "feed-forward", over the last
                      4 steps, and "linear", of the last one
-    analyzer, lowercase   as of `SequenceClassifier`: "character", "word" or "space"
+    analyzer         "character", "word", "space" (as spaces cut it), or "bpe": byte pairs, by the package tokenizers
+    lowercase        whether capitals are ignored
     min_count        how often a token must occur to be known; None: 1 for characters, 2 for words, so that the model
                      meets unknown ones while it learns
+    vocabulary_size  tokens at most: the most frequent ones; of "bpe" 256 of them are single bytes
     embedding_size   parts of a token's vector
     truncate         steps of a window
     validation       share that is held back to choose the best weights by: of 20 texts or more whole ones, else the
@@ -62,6 +65,7 @@ class LanguageModel(Estimator):
     analyzer: str = "character"
     lowercase: bool = False
     min_count: int | None = None
+    vocabulary_size: int = 10_000
     embedding_size: int = 64
     truncate: int = 100
     validation: float = 0.05
@@ -71,7 +75,7 @@ class LanguageModel(Estimator):
     learning_rate: float = 0.003
     average: float | None = 0.995
 
-    inputs_: Names | None = field(init=False)
+    inputs_: Names | BytePairs | None = field(init=False)
 
     def fit(
         self,
@@ -90,13 +94,9 @@ class LanguageModel(Estimator):
         self.check()
         texts = self._texts(X, "fit")
         self.seed_ = seed_of(self.random_state)
-        text = is_text(texts)
-        least = self.min_count or (1 if self.analyzer == "character" else 2)
-        self.inputs_ = Names.fit(texts, analyzer=self.analyzer, lowercase=self.lowercase, least=least) if text else None
-        if self.inputs_ is not None and not self.inputs_.vocabulary.names:
-            raise DataError(f"LanguageModel.fit: no token of X occurs {least} times. Give more text, or min_count=1.")
+        self.inputs_ = self._learn_tokens(texts) if is_text(texts) else None
         codes = self._encode(texts, "fit")
-        self.size_ = 0 if text else codes[0].shape[1]
+        self.size_ = codes[0].shape[1] if self.inputs_ is None else 0
         if X_validation is None:
             learn, held = self._split(codes)
         else:
@@ -122,7 +122,7 @@ class LanguageModel(Estimator):
         self._check_fitted()
         if self.inputs_ is None:
             raise OptionError("LanguageModel.pieces: a model of piano rolls reads no text.")
-        return list(_spaced(self.inputs_.cut(text), self.analyzer))
+        return self.inputs_.pieces(text)
 
     # -- judging ---------------------------------------------------------------------------------------------------
 
@@ -187,7 +187,7 @@ class LanguageModel(Estimator):
             raise OptionError(f"LanguageModel.generate: unknown option {odd[0]!r}, {suggest(odd[0], known)}")
         names = self.inputs_
         if prompt is None:
-            prompt = np.zeros((1, self.size_)) if names is None else names.vocabulary.names[:1]
+            prompt = np.zeros((1, self.size_)) if names is None else "".join(names.spell([1]))
         codes = self._encode([prompt], "generate")[0]
         how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "choice": Choice(**options), "seed": seed}
         with torch.no_grad():
@@ -196,15 +196,15 @@ class LanguageModel(Estimator):
                     yield frame.numpy().astype(np.uint8)
                 return
             tokens = generate(self.network_, [codes[:, 0].tolist()], **how)
-            yield from _spaced((names.vocabulary.names[int(code or 0) - 1] for (code,) in tokens), self.analyzer)
+            yield from names.spell(code or 0 for (code,) in tokens)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
     def check(self) -> None:
         """Raises `OptionError` for an argument that cannot be used; `fit` asks it first."""
         one_of("LanguageModel", "body", self.body, list(BODIES))
-        one_of("LanguageModel", "analyzer", self.analyzer, list(ANALYZERS))
-        for name in ("embedding_size", "truncate"):
+        one_of("LanguageModel", "analyzer", self.analyzer, [*ANALYZERS, BPE])
+        for name in ("embedding_size", "truncate", "vocabulary_size"):
             whole("LanguageModel", name, getattr(self, name))
         if self.min_count is not None:
             whole("LanguageModel", "min_count", self.min_count)
@@ -217,6 +217,17 @@ class LanguageModel(Estimator):
         if not texts:
             raise DataError(f"LanguageModel.{method}: X must have at least one text, got none.")
         return texts
+
+    def _learn_tokens(self, texts: list[Any]) -> Names | BytePairs:
+        """The vocabulary."""
+        if self.analyzer == BPE:
+            return BytePairs.fit(texts, size=self.vocabulary_size, lowercase=self.lowercase)
+        least = self.min_count or (1 if self.analyzer == "character" else 2)
+        most = self.vocabulary_size
+        names = Names.fit(texts, analyzer=self.analyzer, lowercase=self.lowercase, least=least, most=most)
+        if not names.vocabulary.names:
+            raise DataError(f"LanguageModel.fit: no token of X occurs {least} times. Give more text, or min_count=1.")
+        return names
 
     def _encode(self, texts: Sequence[Any], method: str) -> list[Tensor]:
         where = f"LanguageModel.{method}"
@@ -270,12 +281,11 @@ class LanguageModel(Estimator):
 
     def _restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
         kept = state["inputs"]
-        self.inputs_ = None if kept is None else inputs_from_json(kept)  # pyright: ignore[reportAttributeAccessIssue]
+        if kept is None:
+            self.inputs_ = None
+        elif kept["kind"] == BPE:
+            self.inputs_ = BytePairs.from_json(kept)
+        else:
+            self.inputs_ = inputs_from_json(kept)  # pyright: ignore[reportAttributeAccessIssue]
         self.size_ = state["size"]
         self.network_ = self._network()
-
-
-def _spaced(tokens: Iterable[str], analyzer: str) -> Iterator[str]:
-    """Tokens with what stands between them in front of each but the first."""
-    for number, token in enumerate(tokens):
-        yield (JOINED[analyzer] if number else "") + token
