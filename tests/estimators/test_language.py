@@ -49,7 +49,7 @@ def test_a_uniform_source_costs_its_entropy():
 def test_words_and_unknown_words():
     text = "the cat sat . the dog ran . " * 40
     model = LanguageModel(analyzer="space", **SMALL).fit(text)
-    assert model.generate("the cat", max_new_tokens=3, do_sample=False) == "sat . the"
+    assert model.generate("the cat", max_new_tokens=3, do_sample=False) == " sat . the"
     assert math.isfinite(model.bits("the zebra sat ."))
 
 
@@ -172,7 +172,7 @@ def test_byte_pairs_write_any_text_and_are_kept_in_the_folder(tmp_path):
     model.fit(text, folder=tmp_path / "run")
     assert "".join(model.pieces(text + " 🐎")) == text + " 🐎"
     codes = model.encode([text])[0]
-    assert len(codes) < len(text) and 0 < codes.min() and codes.max() < len(model.inputs_) <= 301
+    assert len(codes) < len(text) and codes.min() > 0 and codes.max() < len(model.inputs_) <= 301
     loaded = elman.load(tmp_path / "run")
     assert loaded.perplexity(text) == model.perplexity(text) < 300
     said = model.generate("Stra", max_new_tokens=40, seed=1)

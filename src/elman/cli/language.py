@@ -24,7 +24,7 @@ def generate(
     ],
     test: Annotated[Path | None, typer.Option(help="File to judge by; else a share of FILE.")] = None,
     share: Annotated[float, typer.Option(help="Share of FILE to judge by: its end, or whole pieces.")] = 0.1,
-    analyzer: Annotated[str, typer.Option(help="Tokens of a text: character, word, space or bpe.")] = "character",
+    analyzer: Annotated[str, typer.Option(help="Tokens of a text: character, word, spaced or bpe.")] = "character",
     cell: Annotated[str | None, typer.Option(help="Recurrent cell: lstm (default), another, or your own.")] = None,
     cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
     hidden_size: Annotated[int | None, typer.Option(help="Units per layer.")] = None,

@@ -46,7 +46,7 @@ def write(run: Path, prompt: str | None, *, max_new_tokens: int, seed: int, **op
         for frame in pieces:
             print(*np.flatnonzero(frame), flush=True)
         return
-    print(prompt or "", end=model.inputs_.between if prompt else "")
+    print(prompt or "", end="")
     for piece in pieces:
         print(piece, end="", flush=True)
     print()

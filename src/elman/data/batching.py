@@ -22,8 +22,9 @@ class PaddedBatches:
     """Whole sequences, padded to the longest of their batch; batches of like length when `bucket` is set.
 
     An epoch is a permutation drawn from (seed, epoch), cut into pools of 50 batches; each pool is sorted by length and
-    cut, and the batches are shuffled. A sequence is `(T_i, F)`; a target is `(T_i, …)`, one per step, or with
-    `per_step=False` `(…)`, one for the whole sequence. Padding has weight 0 and lies past `lengths`.
+    cut, and the batches are shuffled. A sequence is `(T_i, F)`; a target is `(T_i, …)`, one per step; with
+    `aligned=False` `(S_i, …)`, a sequence of its own length; or with `per_step=False` `(…)`, one for the whole
+    sequence. Padding has weight 0 and lies past `lengths`.
 
     Raises DataError for sequences and targets that do not fit together. Source: Khomenko et al. 2016 (buckets).
 
@@ -41,8 +42,9 @@ class PaddedBatches:
         bucket: bool = True,
         *,
         per_step: bool = True,
+        aligned: bool = True,
     ) -> None:
-        self.sequences, self.targets = checked(sequences, targets, per_step)
+        self.sequences, self.targets = checked(sequences, targets, per_step, aligned)
         self.batch_size, self.seed = positive("batch_size", batch_size), seed
         self.bucket, self.per_step = bucket, per_step
         self.lengths = np.array([len(s) for s in self.sequences])
@@ -73,7 +75,7 @@ class PaddedBatches:
         if not self.per_step:
             return Batch(x, torch.stack(targets), lengths=lengths)
         y = pad(targets)
-        return Batch(x, y, valid(lengths, y), lengths)
+        return Batch(x, y, valid(torch.tensor([len(t) for t in targets]), y), lengths)
 
     def fingerprint(self) -> str:
         """SHA-256 of the data and of everything that decides their order."""
@@ -157,7 +159,9 @@ class TruncatedBatches:
         return digest(self.sequences, self.targets, ("truncated", self.rows, self.steps, self.seed))
 
 
-def checked(sequences: Sequence[Any], targets: Sequence[Any], per_step: bool) -> tuple[list[Tensor], list[Tensor]]:
+def checked(
+    sequences: Sequence[Any], targets: Sequence[Any], per_step: bool, aligned: bool = True
+) -> tuple[list[Tensor], list[Tensor]]:
     """Sequences and targets as tensors, floats in torch's default type; DataError where they do not fit together."""
     if len(sequences) != len(targets):
         raise DataError(f"batches: must have a target for each of {len(sequences)} sequences, got {len(targets)}.")
@@ -169,7 +173,7 @@ def checked(sequences: Sequence[Any], targets: Sequence[Any], per_step: bool) ->
             features = ", ".join(map(str, xs[0].shape[1:])) or "F"
             hint = "Add a feature axis: s[:, None]." if x.dim() == 1 else "Give all sequences the same features."
             raise DataError(f"batches: sequence {i} must be (T, {features}) with T ≥ 1, got {tuple(x.shape)}. {hint}")
-        if per_step and (y.dim() < 1 or len(y) != len(x) or y.shape[1:] != ys[0].shape[1:]):
+        if per_step and (y.dim() < 1 or (aligned and len(y) != len(x)) or y.shape[1:] != ys[0].shape[1:]):
             raise DataError(
                 f"batches: target {i} must be ({len(x)}, …), one per step of its sequence, got {tuple(y.shape)}. "
                 "For one target per sequence use PaddedBatches with per_step=False."

@@ -56,8 +56,11 @@ class BytePairs:
                 raise DataError(f"{where}: sequence {row} must be a text for the analyzer 'bpe', got {got}.")
         return [torch.tensor(self.tokenizer.encode(text).ids)[:, None] + 1 for text in sequences]
 
-    def spell(self, codes: Iterable[int]) -> Iterator[str]:
-        """The text of each piece; that of a character which several pieces make up comes with the last of them."""
+    def spell(self, codes: Iterable[int], after: int = 0) -> Iterator[str]:
+        """The text of each piece; that of a character which several pieces make up comes with the last of them.
+
+        after: the piece before, which changes nothing: a piece has its space in front.
+        """
         pending: list[int] = []
         for code in codes:
             pending.append(code - 1)
@@ -67,8 +70,6 @@ class BytePairs:
             else:
                 yield text
                 pending = []
-
-    between = ""
 
     def pieces(self, sequence: str) -> list[str]:
         """The pieces of one text; joined, they are the text."""

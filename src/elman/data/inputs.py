@@ -109,14 +109,21 @@ def as_numbers(sequences: Sequence[Any], features: int | None, where: str) -> li
 # -- names ---------------------------------------------------------------------------------------------------------
 
 _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
+_SPACED = re.compile(rf"▁?(?:{_WORD.pattern})")
 ANALYZERS: dict[str, Callable[[str], list[str]]] = {
     "word": lambda text: _WORD.findall(text),
+    "spaced": lambda text: _SPACED.findall("▁" + "▁".join(text.replace("▁", " ").split())),
     "space": lambda text: text.split(),
     "character": list,
 }
 """how a text is cut"""
-BETWEEN = {"word": " ", "space": " ", "character": ""}
-"""what stands between its parts when they are written again"""
+JOINERS: dict[str, Callable[[Sequence[str]], str]] = {
+    "word": " ".join,
+    "spaced": lambda names: "".join(names).replace("▁", " ").strip(),
+    "space": " ".join,
+    "character": "".join,
+}
+"""how a text is put together again; of "word" the spaces around marks are not what they were"""
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
 """what is written for a name that is not known"""
 NO_NAMES = Vocabulary(())
@@ -177,27 +184,26 @@ class Names:
         """The names of one sequence, as they are spelt."""
         return ANALYZERS[self.analyzer](sequence) if isinstance(sequence, str) else [str(name) for name in sequence]
 
-    @property
-    def between(self) -> str:
-        """What stands between two names when they are written."""
-        return BETWEEN[self.analyzer]
-
     def pieces(self, sequence: Any) -> list[str]:
-        """The names of one sequence with what stands between, so that they need only be joined."""
-        return list(self._spaced(self.cut(sequence)))
+        """The names of one sequence as they are written one after another: joined, they are its text."""
+        return list(self._continued(self.cut(sequence), []))
 
-    def spell(self, codes: Iterable[int]) -> Iterator[str]:
-        """The names that have these codes, one by one, likewise.
+    def spell(self, codes: Iterable[int], after: int = 0) -> Iterator[str]:
+        """The names that have these codes, likewise; after: the code of the name before them, if there is one.
 
         >>> names = Names.fit(["so be it"])
-        >>> "".join(names.spell([3, 0, 1]))
-        'so � be'
+        >>> list(names.spell([3, 0, 1])), list(names.spell([3], after=2))
+        (['so', ' �', ' be'], [' so'])
         """
-        return self._spaced(self.vocabulary.names[code - 1] if code else UNKNOWN for code in codes)
+        before = [self.vocabulary.names[after - 1]] if after else []
+        return self._continued((self.vocabulary.names[code - 1] if code else UNKNOWN for code in codes), before)
 
-    def _spaced(self, names: Iterable[str]) -> Iterator[str]:
-        for number, name in enumerate(names):
-            yield (self.between if number else "") + name
+    def _continued(self, names: Iterable[str], before: list[str]) -> Iterator[str]:
+        """What each name adds to the text when it is joined to the one before."""
+        join = JOINERS[self.analyzer]
+        for name in names:
+            yield join([*before, name])[len(join(before)) :]
+            before = [name]
 
     def key(self, name: str) -> str:
         """What is looked up."""

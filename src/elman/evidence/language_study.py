@@ -21,8 +21,8 @@ from elman.evidence.report import Report
 from elman.training.progress import Progress
 from elman.training.run import RunFolder
 
-KINDS = {"character": "character", "word": "word", "space": "word", "bpe": "piece"}
-"""what a token is called, by the analyzer"""
+KINDS = {"character": "character", "bpe": "piece"}
+"""what a token is called, by the analyzer; by any other it is a word"""
 PROMPT, SAMPLE = 80, 500
 """tokens of the test text that are given, and that are generated after them, in the report"""
 FRAMES = 48
@@ -61,7 +61,7 @@ def judge_language(
         say(f"Baseline: {baseline.name}.")
         theirs = baseline.losses(judged)
         found[baseline.name] = Predicted(theirs, middle - start, time.perf_counter() - middle)
-    kind = "frame" if model.inputs_ is None else KINDS[model.analyzer]
+    kind = "frame" if model.inputs_ is None else KINDS.get(model.analyzer, "word")
     board = LossBoard.build({**found, name: mine}, network=name, kind=kind, notes=_notes(model, judged))
     return JudgedLanguage(board, losses)
 

@@ -40,7 +40,8 @@ class LanguageModel(Estimator):
 
     body             what carries the past: "recurrent"; the scoreboard's baselines are "feed-forward", over the last
                      4 steps, and "linear", of the last one
-    analyzer         "character", "word", "space" (as spaces cut it), or "bpe": byte pairs, by the package tokenizers
+    analyzer         "character"; "word", "spaced" (words, each with the space before it) or "space" (as spaces cut it);
+                     or "bpe": byte pairs, by the package tokenizers
     lowercase        whether capitals are ignored
     min_count        how often a token must occur to be known; None: 1 for characters, 2 for words, so that the model
                      meets unknown ones while it learns
@@ -162,7 +163,7 @@ class LanguageModel(Estimator):
     # -- generating ------------------------------------------------------------------------------------------------
 
     def generate(self, prompt: Any = None, *, max_new_tokens: int = 200, seed: int | None = 0, **options: Any) -> Any:
-        """What follows the prompt: text, of words with spaces between; or frames, (max_new_tokens, notes) of 0 and 1.
+        """What follows the prompt: text that goes on where it ends; or frames, (max_new_tokens, notes) of 0 and 1.
 
         prompt   a text, or a piano roll (T, notes); None: the vocabulary's first token, or a frame of silence
         options  of `elman.decode.Choice`: do_sample, temperature, top_k, top_p, min_p, typical_p, repetition_penalty,
@@ -186,9 +187,8 @@ class LanguageModel(Estimator):
         if odd := sorted(set(options) - known):
             raise OptionError(f"LanguageModel.generate: unknown option {odd[0]!r}, {suggest(odd[0], known)}")
         names = self.inputs_
-        if prompt is None:
-            prompt = np.zeros((1, self.size_)) if names is None else "".join(names.spell([1]))
-        codes = self._encode([prompt], "generate")[0]
+        begin: Any = np.zeros((1, self.size_)) if names is None else "".join(names.spell([1]))
+        codes = self._encode([begin if prompt is None else prompt], "generate")[0]
         how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "choice": Choice(**options), "seed": seed}
         with torch.no_grad():
             if names is None:
@@ -196,7 +196,8 @@ class LanguageModel(Estimator):
                     yield frame.numpy().astype(np.uint8)
                 return
             tokens = generate(self.network_, [codes[:, 0].tolist()], **how)
-            yield from names.spell(code or 0 for (code,) in tokens)
+            after = 0 if prompt is None else int(codes[-1, 0])
+            yield from names.spell((code or 0 for (code,) in tokens), after)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 

@@ -1,188 +1,55 @@
-"""What estimators over separate sequences share: reading X, holding some back, training, predicting in batches."""
+"""What estimators of labels share: one prediction for each sequence, or for each of its steps."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from elman.data.batching import PaddedBatches, pad
-from elman.data.inputs import ANALYZERS, Names, Numbers, inputs_from_json, is_text
-from elman.errors import DataError, OptionError
-from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
+from elman.data.batching import PaddedBatches
+from elman.errors import OptionError
+from elman.estimators.base import one_of
+from elman.estimators.pairs import PairEstimator
 from elman.estimators.sequences.bodies import BODIES, StepBody
-from elman.estimators.sequences.network import POOLINGS, Front, Network
-from elman.training.progress import Progress
-
-AT_ONCE = 256
-"""sequences that are predicted side by side"""
-ENOUGH = 200
-"""sequences from which on some are held back to stop by: of fewer, all are needed to learn from"""
+from elman.estimators.sequences.network import POOLINGS, Network
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class SequenceEstimator(Estimator, ABC):
+class SequenceEstimator(PairEstimator, ABC):
     """Sequences in, one prediction for each or for each of its steps.
 
-    X is a list (or array) of N sequences, each a text, a list of names, numbers (T, F) or, for one feature, (T,);
-    lengths may differ; a missing number is NaN.
+    body     what goes through time: "recurrent"; the scoreboard's baselines are "feed-forward" and "convolution"
+    pooling  how the steps become one vector: the "last" state, "mean", "max" or "attention" over the steps
 
-    body            what goes through time: "recurrent"; the scoreboard's baselines are "feed-forward" and "convolution"
-    pooling         how the steps become one vector: the "last" state, "mean", "max" or "attention" over the steps
-    bidirectional   whether the net also reads from the end
-    embedding_size  parts of a name's vector
-    embedding_dropout   probability of dropping a part of the vectors, the same of a whole sequence
-    spelling        letters of a name that are read besides the name itself; 0: none
-    unknown         probability of taking a name for an unknown one in training
-    analyzer, lowercase, min_count   of text: "word", "space" or "character"; whether capitals are ignored; names that
-                    occur less often are unknown
-    validation      share of the sequences that is held back to choose the best weights by, from 200 sequences on
-
-    inputs_    how X becomes numbers
-    longest_   steps of the longest sequence of the training data
-
-    The other arguments are those of every estimator: see `Estimator`.
+    X and the other arguments are those of `PairEstimator`.
     """
 
     body: str = "recurrent"
     pooling: str = "max"
-    bidirectional: bool = True
-    embedding_size: int = 100
-    embedding_dropout: float = 0.3
-    spelling: int = 12
-    unknown: float = 0.05
-    analyzer: str = "word"
-    lowercase: bool = True
-    min_count: int = 2
-    validation: float = 0.1
-    batch_size: int = 32
-    learning_rate: float = 0.002
-    hidden_size: int = 100
-    dropout: float = 0.5
-
-    inputs_: Numbers | Names = field(init=False)
-    longest_: int = field(init=False)
 
     per_step = False  # whether there is a target for each step
 
-    # -- fitting ---------------------------------------------------------------------------------------------------
-
-    def fit(
-        self,
-        X: Any,
-        y: Any,
-        *,
-        folder: Path | str | None = None,
-        resume: bool = False,
-        progress: Progress | None = None,
-    ) -> Any:
-        """Trains on sequences X and targets y; with a folder, into a run folder that `elman.load` reads.
-
-        `resume` goes on from the folder's checkpoint; the result is the same as if it had not been interrupted.
-        """
-        self.check()
-        sequences = self._sequences(X, "fit")
-        self.seed_ = seed_of(self.random_state)
-        self.inputs_ = self._learn_inputs(sequences)
-        if y is None:
-            raise DataError(f"{self._at('fit')}: requires y to be passed, but the target y is None.")
-        encoded = self.inputs_.encode(sequences, self._at("fit"))
-        values = self._read_targets(y, encoded)
-        self._learn_targets(values)
-        self.longest_ = max(map(len, encoded))
-        targets = self._encode_targets(values)
-        learn, held = self._split(len(targets))
-        train = self._batches(encoded, targets, learn)
-        validation = self._batches(encoded, targets, held) if len(held) else None
-        self.hash_ = train.fingerprint()
-        steps = self.max_steps or enough_steps(len(train))
-        self._train(seeded(self.seed_, self._network), train, validation, steps, folder, resume, progress)
-        return self
-
-    def partial_fit(self, X: Any, y: Any) -> Any:
-        """Goes on with more data, once through (or `max_steps`); the first call learns names, classes and scales."""
-        if not hasattr(self, "network_"):
-            return self.fit(X, y)
-        encoded = self.inputs_.encode(self._sequences(X, "partial_fit"), self._at("partial_fit"))
-        targets = self._encode_targets(self._read_targets(y, encoded))
-        batches = self._batches(encoded, targets, np.arange(len(targets)))
-        self._train(self.network_, batches, None, self.max_steps or len(batches), None, False, None)
-        return self
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = tags.input_tags.string = tags.input_tags.three_d_array = True
-        tags.target_tags.required = True
-        return tags
-
     def check(self) -> None:
-        """Raises `OptionError` for arguments that cannot be used."""
         where = type(self).__name__
         one_of(where, "body", self.body, list(BODIES))
         one_of(where, "pooling", self.pooling, POOLINGS)
-        one_of(where, "analyzer", self.analyzer, list(ANALYZERS))
-        for name, least in (("embedding_size", 1), ("min_count", 1), ("spelling", 0)):
-            whole(where, name, getattr(self, name), least)
-        for name in ("embedding_dropout", "unknown", "validation"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, float)) or not 0 <= value < 1:
-                raise OptionError(f"{where}: {name} must be in [0, 1), got {value!r}.")
-        self.check_common()
+        super().check()
+        if self.per_step and (self.stride or 1) > 1:
+            raise OptionError(f"{where}: stride must be 1 where every step has a label, got {self.stride!r}.")
 
-    def _sequences(self, X: Any, method: str) -> list[Any]:
-        """The sequences as a list; raises `DataError` where there are none."""
-        where = self._at(method)
-        if hasattr(X, "toarray"):
-            raise DataError(f"{where}: sparse data are not supported, got {type(X).__name__}. Write X.toarray().")
-        if hasattr(X, "__array__") and (not hasattr(X, "__len__") or getattr(X, "ndim", 1) > 1):
-            X = np.asarray(X)  # a frame's rows, where a list of it would be its columns
-        if isinstance(X, str) or not hasattr(X, "__iter__") or not hasattr(X, "__len__"):
-            raise DataError(f"{where}: X must be a list of sequences, got {type(X).__name__}. Put one in a list: [x].")
-        if isinstance(X, np.ndarray) and X.ndim == 2 and not X.shape[1]:
-            raise DataError(f"{where}: 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-        sequences = list(X)
-        if not sequences:
-            raise DataError(f"{where}: X must have at least one sequence, got none.")
-        return sequences
-
-    def _learn_inputs(self, sequences: Sequence[Any]) -> Numbers | Names:
-        if is_text(sequences):
-            spelling = 0 if self.analyzer == "character" else self.spelling
-            options = {"analyzer": self.analyzer, "lowercase": self.lowercase, "spelling": spelling}
-            return Names.fit(sequences, least=self.min_count, **options)
-        return Numbers.fit(sequences, self._at("fit"))
-
-    @abstractmethod
-    def _read_targets(self, y: Any, encoded: Sequence[Tensor]) -> Any:
-        """y as arrays; raises `DataError` where it does not fit the sequences."""
-
-    @abstractmethod
-    def _learn_targets(self, values: Any) -> None:
-        """Sets what is learned from them: classes, scales."""
-
-    @abstractmethod
-    def _encode_targets(self, values: Any) -> list[Tensor]:
-        """A target for each sequence as the loss takes it; raises `DataError` for a class that is not known."""
-
-    def _split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the sequences to learn from and of those held back, drawn by the seed."""
-        held = int(self.validation * count) if count >= ENOUGH else 0
-        order = np.random.default_rng(self.seed_).permutation(count)
-        return np.sort(order[held:]), np.sort(order[:held])
+    def _stride(self) -> int:
+        return 1 if self.per_step or self.body != "recurrent" else super()._stride()
 
     def _batches(self, encoded: Sequence[Tensor], targets: Sequence[Tensor], chosen: np.ndarray) -> PaddedBatches:
         x, y = ([values[i] for i in chosen] for values in (encoded, targets))
         return PaddedBatches(x, y, self.batch_size, self.seed_, per_step=self.per_step)
 
     def _network(self) -> Network:
-        """The net that the arguments and what was learned from X and y ask for."""
-        front = Front(self.inputs_, self.embedding_size, self.embedding_dropout, self.unknown)
+        front = self._front()
         kind = StepBody if self.per_step and self.body == "feed-forward" else BODIES[self.body]
         body = kind(front.size, self.longest_, bidirectional=self.bidirectional, **self.stack())
         pooling = None if self.per_step else self.pooling if self.body == "recurrent" else "last"
@@ -196,49 +63,12 @@ class SequenceEstimator(Estimator, ABC):
     def _criterion(self) -> nn.Module:
         """The loss: (prediction, target, weight) to the mean."""
 
-    # -- predicting ------------------------------------------------------------------------------------------------
-
     def _raw(self, X: Any, method: str, function: Callable[[Tensor, Tensor], Tensor] | None = None) -> list[Tensor]:
-        """What the net gives for each sequence, (outputs,) or (T_i, outputs), or a function of its steps, (T_i,)."""
-        self._check_fitted()
-        encoded = self.inputs_.encode(self._sequences(X, method), self._at(method))
-        apply, device = function or self.network_, next(self.network_.parameters()).device
+        """What the net, or a function of it, gives for each sequence; an axis of steps is cut to its length."""
         steps = self.per_step or function is not None
-        found: list[Tensor] = [torch.empty(0)] * len(encoded)
-        with torch.no_grad():
-            for chosen, x, lengths in _by_length(encoded):
-                z = apply(x.to(device), lengths.to(device)).cpu()
-                for row, i in enumerate(chosen):
-                    found[i] = z[row, : lengths[row]] if steps else z[row]
-        return found
 
-    def _at(self, method: str) -> str:
-        return f"{type(self).__name__}.{method}"
+        def apply(x: Tensor, lengths: Tensor) -> list[Tensor]:
+            z = (function or self.network_)(x, lengths).cpu()
+            return [one[:length] if steps else one for one, length in zip(z, lengths.tolist(), strict=True)]
 
-    # -- the run folder --------------------------------------------------------------------------------------------
-
-    def _state(self) -> dict[str, Any]:
-        return {"inputs": self.inputs_.to_json(), "longest": self.longest_}
-
-    def _restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        self.inputs_, self.longest_ = inputs_from_json(state["inputs"]), state["longest"]
-        self._restore_targets(state)
-        self.network_ = self._network()
-
-    @abstractmethod
-    def _restore_targets(self, state: Mapping[str, Any]) -> None:
-        """Sets again what `_learn_targets` set, from `_state`."""
-
-
-def enough_steps(batches: int) -> int:
-    """Training steps for data of so many batches: four passes, more where data are few."""
-    return min(max(4 * batches, 1000), 20_000)
-
-
-def _by_length(encoded: Sequence[Tensor]) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
-    """Sequences of like length together: their numbers, padded x, and lengths."""
-    sizes = np.array([len(x) for x in encoded])
-    order = np.argsort(sizes, kind="stable")
-    for start in range(0, len(order), AT_ONCE):
-        chosen = order[start : start + AT_ONCE]
-        yield chosen, pad([encoded[i] for i in chosen]), torch.from_numpy(sizes[chosen])
+        return self._through(X, method, apply)

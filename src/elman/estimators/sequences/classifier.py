@@ -14,8 +14,8 @@ from sklearn.exceptions import DataConversionWarning
 from torch import Tensor, nn
 
 from elman.errors import DataError, OptionError
+from elman.estimators.losses import ClassLoss
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.estimators.sequences.network import ClassLoss
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -1,4 +1,4 @@
-"""A net over sequences: what reads x, what goes through time, how steps become one vector, and what is read off it."""
+"""A net over sequences: what goes through time, how steps become one vector, and what is read off it."""
 
 from __future__ import annotations
 
@@ -9,61 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data.batch import Batch
-from elman.data.inputs import Names, Numbers
+from elman.estimators.front import Front
 from elman.estimators.sequences.bodies import Body, within
-from elman.recurrent import Recurrent
-
-
-class Front(nn.Module):
-    """x as the body reads it: numbers as they are; names by a table of vectors, and by how they are spelt.
-
-    In training a name is taken for an unknown one with probability `unknown`, so that the vector of those is learned,
-    and a part of the vectors is dropped with probability `dropout`, the same at every step of a row.
-
-    Source of the latter: Gal & Ghahramani 2016, arXiv:1512.05287.
-    """
-
-    def __init__(self, inputs: Numbers | Names, size: int, dropout: float, unknown: float) -> None:
-        super().__init__()
-        self.dropout, self.unknown = dropout, unknown
-        self.table = self.spelling = None
-        self.size = inputs.width
-        if isinstance(inputs, Names):
-            self.table = nn.Embedding(len(inputs), size)
-            nn.init.normal_(self.table.weight, std=0.1)
-            self.spelling = Spelling(len(inputs.letters) + 1) if inputs.spelling else None
-            self.size = size + (self.spelling.size if self.spelling else 0)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, width) to (B, T, size)."""
-        if self.table is None:
-            return x
-        codes, letters = x[..., 0], x[..., 1:]
-        if self.training and self.unknown:
-            codes = codes.masked_fill(torch.rand(codes.shape, device=codes.device) < self.unknown, 0)
-        x = self.table(codes)
-        x = x if self.spelling is None else torch.cat([x, self.spelling(letters)], -1)
-        return x * F.dropout(x.new_ones(len(x), 1, x.shape[2]), self.dropout, self.training)
-
-
-class Spelling(nn.Module):
-    """A word as a recurrent net reads its letters from both ends.
-
-    Source: Lample et al. 2016, doi:10.18653/v1/N16-1030.
-    """
-
-    def __init__(self, letters: int, size: int = 25, hidden_size: int = 25) -> None:
-        super().__init__()
-        self.table = nn.Embedding(letters, size)
-        self.net = Recurrent("gru", size, hidden_size, bidirectional=True)
-        self.size = self.net.output_size
-
-    def forward(self, letters: Tensor) -> Tensor:
-        """(B, T, L) codes, 0 after a word's end, to (B, T, size); each word that occurs is read once."""
-        words, place = letters.flatten(0, 1).unique(dim=0, return_inverse=True)
-        _, state = self.net(self.table(words), lengths=(words > 0).sum(1))
-        return state[0].transpose(0, 1).flatten(1)[place].unflatten(0, letters.shape[:2])
-
 
 POOLINGS = ("last", "mean", "max", "attention")
 
@@ -119,59 +66,20 @@ class Network(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """(B, T, width) to (B, outputs), or (B, T, outputs) without pooling."""
-        steps, whole = self.body(self.front(x), lengths)
+        read, lengths = self.front(x, lengths)
+        steps, whole = self.body(read, lengths)
         read = steps if self.pooling is None else self.pooling(steps, whole, lengths)
         return self.head(F.dropout(read, self.dropout, self.training))
 
     def attention(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """The weights of a net that pools by attention, (B, T)."""
+        """The weights of a net that pools by attention, (B, T); joined steps share theirs."""
         pooling: Any = self.pooling
-        steps, _ = self.body(self.front(x), lengths)
-        return pooling.weights(steps, within(steps, lengths))
+        read, joined = self.front(x, lengths)
+        steps, _ = self.body(read, joined)
+        weights = pooling.weights(steps, within(steps, joined))
+        weights = weights.repeat_interleave(self.front.stride, 1)[:, : x.shape[1]] * within(x, lengths)
+        return weights / weights.sum(1, keepdim=True)
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """The criterion's mean over the batch's targets."""
         return self.criterion(self(batch.x, batch.lengths), batch.y, batch.weight), None
-
-
-class ClassLoss(nn.Module):
-    """-log softmax(z)_y, weighted by class and by target: Σ w ℓ / Σ w over the targets that count.
-
-    smoothing  share of the target that is spread over all classes. Source: Szegedy et al. 2015, arXiv:1512.00567.
-    """
-
-    def __init__(self, classes: Tensor | None = None, smoothing: float = 0.0) -> None:
-        super().__init__()
-        self.smoothing = smoothing
-        self.register_buffer("classes", classes, persistent=False)
-        self.classes: Tensor | None
-
-    def forward(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        """z (…, K), y (…) numbers of classes, weight (…) or None."""
-        losses = F.cross_entropy(z.flatten(0, -2), y.flatten(), reduction="none", label_smoothing=self.smoothing)
-        share = losses.new_ones(()) if self.classes is None else self.classes[y.flatten()]
-        return _mean(losses, share if weight is None else share * weight.flatten())
-
-
-class NumberLoss(nn.Module):
-    """Huber's loss of standardised numbers: e²/2 up to |e| = δ, then δ(|e| - δ/2); δ = ∞ is the squared error.
-
-    Source: Huber 1964, doi:10.1214/aoms/1177703732.
-    """
-
-    def __init__(self, delta: float) -> None:
-        super().__init__()
-        self.delta = delta
-
-    def forward(self, z: Tensor, y: Tensor, weight: Tensor | None) -> Tensor:
-        """z and y (…, K), weight like y or None."""
-        size = (z - y).abs()
-        cut = size.clamp(max=self.delta)
-        losses = cut * (size - cut / 2)
-        return _mean(losses, losses.new_ones(()) if weight is None else weight)
-
-
-def _mean(losses: Tensor, weight: Tensor) -> Tensor:
-    weight = weight.expand_as(losses)
-    losses = losses.masked_fill(weight == 0, 0.0)
-    return (losses * weight).sum() / weight.sum().clamp(min=torch.finfo(losses.dtype).tiny)

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from elman.errors import DataError
 from elman.estimators.base import one_of
+from elman.estimators.losses import NumberLoss
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.estimators.sequences.network import NumberLoss
 
 LOSSES = {"squared": math.inf, "huber": 1.0}
 
