@@ -256,6 +256,7 @@ def version() -> None:
 
 # The verbs of other modules, which need `command` from this one.
 from elman.cli import labels as _labels  # noqa: E402, F401
+from elman.cli import language as _language  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()
