@@ -102,6 +102,7 @@ class LanguageModel(Estimator):
             learn, held = self._split(codes)
         else:
             learn, held = codes, self._encode(self._texts(X_validation, "fit"), "fit")
+        held = [x for x in held if len(x) > 1]
         train = self._batches(self._stretches(learn))
         self.hash_ = train.fingerprint()
         steps = self.max_steps or min(max(8 * len(train), 500), 20_000)
@@ -245,11 +246,12 @@ class LanguageModel(Estimator):
         if len(codes) >= MANY:
             held = set(np.random.default_rng(self.seed_).permutation(len(codes))[: int(self.validation * len(codes))])
             learn, rest = ([x for i, x in enumerate(codes) if (i in held) == of] for of in (False, True))
-            return learn, [x for x in rest if len(x) > 1]
+            return learn, rest
         cuts = [len(x) - int(self.validation * len(x)) for x in codes]
         cuts = [cut if len(x) - cut > 1 else len(x) for x, cut in zip(codes, cuts, strict=True)]
-        pairs = list(zip(codes, cuts, strict=True))
-        return [x[:cut] for x, cut in pairs], [x[cut:] for x, cut in pairs if cut < len(x)]
+        return [x[:cut] for x, cut in zip(codes, cuts, strict=True)], [
+            x[cut:] for x, cut in zip(codes, cuts, strict=True)
+        ]
 
     def _stretches(self, codes: list[Tensor]) -> list[Tensor]:
         """The texts cut into at least as many stretches as a batch has rows."""
