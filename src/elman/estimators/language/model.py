@@ -70,9 +70,10 @@ class LanguageModel(Estimator):
     embedding_size: int = 64
     truncate: int = 100
     validation: float = 0.05
-    hidden_size: int = 384
-    batch_size: int = 32
-    dropout: float = 0.1
+    hidden_size: int = 512
+    batch_size: int = 16
+    dropout: float = 0.2
+    recurrent_dropout: float = 0.3
     learning_rate: float = 0.003
     average: float | None = 0.995
 
@@ -96,6 +97,7 @@ class LanguageModel(Estimator):
         texts = self._texts(X, "fit")
         self.seed_ = seed_of(self.random_state)
         self.inputs_ = self._learn_tokens(texts) if is_text(texts) else None
+        self.size_ = 0  # of an earlier fit it would be asked for
         codes = self._encode(texts, "fit")
         self.size_ = codes[0].shape[1] if self.inputs_ is None else 0
         if X_validation is None:
@@ -105,7 +107,7 @@ class LanguageModel(Estimator):
         held = [x for x in held if len(x) > 1]
         train = self._batches(self._stretches(learn))
         self.hash_ = train.fingerprint()
-        steps = self.max_steps or min(max(8 * len(train), 500), 20_000)
+        steps = self.max_steps or enough_steps(len(train))
         network = seeded(self.seed_, self._network)
         network.begin_at(self._frequencies(learn))
         self._train(network, train, self._batches(held) if held else None, steps, folder, resume, progress)
@@ -248,10 +250,8 @@ class LanguageModel(Estimator):
             learn, rest = ([x for i, x in enumerate(codes) if (i in held) == of] for of in (False, True))
             return learn, rest
         cuts = [len(x) - int(self.validation * len(x)) for x in codes]
-        cuts = [cut if len(x) - cut > 1 else len(x) for x, cut in zip(codes, cuts, strict=True)]
-        return [x[:cut] for x, cut in zip(codes, cuts, strict=True)], [
-            x[cut:] for x, cut in zip(codes, cuts, strict=True)
-        ]
+        pairs = list(zip(codes, cuts, strict=True))
+        return [x[:cut] for x, cut in pairs], [x[cut:] for x, cut in pairs]
 
     def _stretches(self, codes: list[Tensor]) -> list[Tensor]:
         """The texts cut into at least as many stretches as a batch has rows."""
@@ -292,3 +292,8 @@ class LanguageModel(Estimator):
             self.inputs_ = inputs_from_json(kept)  # pyright: ignore[reportAttributeAccessIssue]
         self.size_ = state["size"]
         self.network_ = self._network()
+
+
+def enough_steps(batches: int) -> int:
+    """Training steps for texts that make so many batches: twelve passes, more where texts are few."""
+    return min(max(12 * batches, 2000), 20_000)
