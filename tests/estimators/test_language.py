@@ -144,7 +144,7 @@ def test_what_is_held_back():
     few = [torch.arange(40), torch.arange(10)]
     model.validation = 0.1
     learn, held = model._split(few)
-    assert [len(x) for x in learn] == [36, 9] and [x.tolist() for x in held] == [[36, 37, 38, 39], [9]]
+    assert [len(x) for x in learn] == [36, 9] and [x.tolist() for x in held] == [[0, 1, 2, 3], [0]]
     many = [torch.full((5,), i) for i in range(50)]
     learn, held = model._split(many)
     assert len(held) == 5 and sorted(int(x[0]) for x in learn + held) == list(range(50))

@@ -49,7 +49,7 @@ class LanguageModel(Estimator):
     embedding_size   parts of a token's vector
     truncate         steps of a window
     validation       share that is held back to choose the best weights by: of 20 texts or more whole ones, else the
-                     end of each
+                     beginning of each
 
     inputs_   the vocabulary; None for frames
 
@@ -70,7 +70,7 @@ class LanguageModel(Estimator):
     embedding_size: int = 64
     truncate: int = 100
     validation: float = 0.05
-    hidden_size: int = 512
+    hidden_size: int = 384
     batch_size: int = 16
     dropout: float = 0.2
     recurrent_dropout: float = 0.3
@@ -244,14 +244,17 @@ class LanguageModel(Estimator):
         return [torch.from_numpy(a).float() for a in arrays]
 
     def _split(self, codes: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """What to learn from, and what is held back: whole texts where there are many, else the end of each."""
+        """What to learn from, and what is held back: whole texts where there are many, else the beginning of each.
+
+        Not the end: what comes after a text is likest to it, and would be the worse predicted.
+        """
         if len(codes) >= MANY:
             held = set(np.random.default_rng(self.seed_).permutation(len(codes))[: int(self.validation * len(codes))])
             learn, rest = ([x for i, x in enumerate(codes) if (i in held) == of] for of in (False, True))
             return learn, rest
-        cuts = [len(x) - int(self.validation * len(x)) for x in codes]
+        cuts = [int(self.validation * len(x)) for x in codes]
         pairs = list(zip(codes, cuts, strict=True))
-        return [x[:cut] for x, cut in pairs], [x[cut:] for x, cut in pairs]
+        return [x[cut:] for x, cut in pairs], [x[:cut] for x, cut in pairs]
 
     def _stretches(self, codes: list[Tensor]) -> list[Tensor]:
         """The texts cut into at least as many stretches as a batch has rows."""
@@ -295,5 +298,5 @@ class LanguageModel(Estimator):
 
 
 def enough_steps(batches: int) -> int:
-    """Training steps for texts that make so many batches: twelve passes, more where texts are few."""
-    return min(max(12 * batches, 2000), 20_000)
+    """Training steps for texts that make so many batches: ten passes, more where texts are few."""
+    return min(max(10 * batches, 2000), 20_000)
