@@ -35,7 +35,7 @@ def test_the_readme_names_commands_that_exist():
     makefile = (ROOT / "Makefile").read_text()
     for word in {line.split()[1] for line in text.splitlines() if line.startswith("make ")}:
         assert f"\n{word}:" in makefile
-    help_text = subprocess.run([sys.executable, "-m", "elman.cli.app", "--help"], capture_output=True, text=True).stdout
+    help_text = subprocess.run([sys.executable, "-m", "elman", "--help"], capture_output=True, text=True).stdout
     for word in {line.split()[1] for line in text.splitlines() if line.startswith("elman ")}:
         assert f"  {word} " in help_text
 

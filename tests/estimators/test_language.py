@@ -27,6 +27,8 @@ SMALL = {
     "max_steps": 250,
     "learning_rate": 0.02,
     "truncate": 20,
+    "dropout": 0.1,
+    "recurrent_dropout": 0.0,
 }
 TEXT = "abcabd" * 120
 
@@ -142,11 +144,18 @@ def test_what_is_held_back():
     few = [torch.arange(40), torch.arange(10)]
     model.validation = 0.1
     learn, held = model._split(few)
-    assert [len(x) for x in learn] == [36, 10] and [x.tolist() for x in held] == [[36, 37, 38, 39]]
+    assert [len(x) for x in learn] == [36, 9] and [x.tolist() for x in held] == [[0, 1, 2, 3], [0]]
     many = [torch.full((5,), i) for i in range(50)]
     learn, held = model._split(many)
     assert len(held) == 5 and sorted(int(x[0]) for x in learn + held) == list(range(50))
     assert all(len(x) == 5 for x in learn + held)
+
+
+def test_a_second_fit_forgets_the_first():
+    model = LanguageModel(**{**SMALL, "max_steps": 2})
+    assert model.fit(rolls()).generate(max_new_tokens=3).shape == (3, 2)
+    assert model.fit([np.eye(9)] * 4).generate(max_new_tokens=3).shape == (3, 9)
+    assert len(model.fit(TEXT).generate(max_new_tokens=3)) == 3
 
 
 def test_weights_are_chosen_by_the_validation_that_is_given():

@@ -49,7 +49,7 @@ class LanguageModel(Estimator):
     embedding_size   parts of a token's vector
     truncate         steps of a window
     validation       share that is held back to choose the best weights by: of 20 texts or more whole ones, else the
-                     end of each
+                     beginning of each
 
     inputs_   the vocabulary; None for frames
 
@@ -71,8 +71,9 @@ class LanguageModel(Estimator):
     truncate: int = 100
     validation: float = 0.05
     hidden_size: int = 384
-    batch_size: int = 32
-    dropout: float = 0.1
+    batch_size: int = 16
+    dropout: float = 0.2
+    recurrent_dropout: float = 0.3
     learning_rate: float = 0.003
     average: float | None = 0.995
 
@@ -96,15 +97,17 @@ class LanguageModel(Estimator):
         texts = self._texts(X, "fit")
         self.seed_ = seed_of(self.random_state)
         self.inputs_ = self._learn_tokens(texts) if is_text(texts) else None
+        self.size_ = 0  # of an earlier fit it would be asked for
         codes = self._encode(texts, "fit")
         self.size_ = codes[0].shape[1] if self.inputs_ is None else 0
         if X_validation is None:
             learn, held = self._split(codes)
         else:
             learn, held = codes, self._encode(self._texts(X_validation, "fit"), "fit")
+        held = [x for x in held if len(x) > 1]
         train = self._batches(self._stretches(learn))
         self.hash_ = train.fingerprint()
-        steps = self.max_steps or min(max(8 * len(train), 500), 20_000)
+        steps = self.max_steps or enough_steps(len(train))
         network = seeded(self.seed_, self._network)
         network.begin_at(self._frequencies(learn))
         self._train(network, train, self._batches(held) if held else None, steps, folder, resume, progress)
@@ -241,15 +244,17 @@ class LanguageModel(Estimator):
         return [torch.from_numpy(a).float() for a in arrays]
 
     def _split(self, codes: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """What to learn from, and what is held back: whole texts where there are many, else the end of each."""
+        """What to learn from, and what is held back: whole texts where there are many, else the beginning of each.
+
+        Not the end: what comes after a text is likest to it, and would be the worse predicted.
+        """
         if len(codes) >= MANY:
             held = set(np.random.default_rng(self.seed_).permutation(len(codes))[: int(self.validation * len(codes))])
             learn, rest = ([x for i, x in enumerate(codes) if (i in held) == of] for of in (False, True))
-            return learn, [x for x in rest if len(x) > 1]
-        cuts = [len(x) - int(self.validation * len(x)) for x in codes]
-        cuts = [cut if len(x) - cut > 1 else len(x) for x, cut in zip(codes, cuts, strict=True)]
+            return learn, rest
+        cuts = [int(self.validation * len(x)) for x in codes]
         pairs = list(zip(codes, cuts, strict=True))
-        return [x[:cut] for x, cut in pairs], [x[cut:] for x, cut in pairs if cut < len(x)]
+        return [x[cut:] for x, cut in pairs], [x[:cut] for x, cut in pairs]
 
     def _stretches(self, codes: list[Tensor]) -> list[Tensor]:
         """The texts cut into at least as many stretches as a batch has rows."""
@@ -290,3 +295,8 @@ class LanguageModel(Estimator):
             self.inputs_ = inputs_from_json(kept)
         self.size_ = state["size"]
         self.network_ = self._network()
+
+
+def enough_steps(batches: int) -> int:
+    """Training steps for texts that make so many batches: ten passes, more where texts are few."""
+    return min(max(10 * batches, 2000), 20_000)
