@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from elman.cells import CATALOGUE, Cell
     from elman.errors import ElmanError
     from elman.estimators import (
+        AnomalyDetector,
         Forecaster,
         LanguageModel,
         SequenceClassifier,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyDetector": "elman.estimators",
     "CATALOGUE": "elman.cells",
     "Cell": "elman.cells",
     "ElmanError": "elman.errors",
@@ -43,6 +45,7 @@ _FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "gra
 
 __all__ = [
     "CATALOGUE",
+    "AnomalyDetector",
     "Cell",
     "ElmanError",
     "Forecaster",

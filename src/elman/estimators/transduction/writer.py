@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from elman.data.batching import pad
+from elman.data.inputs import as_sequences
 from elman.decode import Choice, beam_search, generate
 from elman.errors import OptionError
 from elman.estimators.base import one_of, whole
@@ -95,7 +96,7 @@ class Writer(TextEstimator, ABC):
                 (row, w[: len(row), :size]) for row, w, size in zip(codes, weights, state.valid.sum(1), strict=True)
             ]
 
-        sequences = self._sequences(X, method)
+        sequences = as_sequences(X, self._at(method))
         found = self._through(sequences, method, apply)
         names = ("", *self.targets_.vocabulary.names)
         return [
