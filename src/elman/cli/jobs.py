@@ -50,7 +50,7 @@ def run_forecast(
         progress=lambda: progress_for("auto"),
         say=say,
     )
-    _print_board(judged.scoreboard)
+    print_board(judged.scoreboard)
     for note in judged.notes:
         print(f"Note: {note}")
 
@@ -80,21 +80,25 @@ def run_labels(
     progress = {"progress": lambda: progress_for("auto"), "say": say}
     judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **progress)
     RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(found), indent=2))
-    _print_board(judged.scoreboard)
+    print_board(judged.scoreboard)
 
 
 def predict_labels(estimator: SequenceEstimator, run: Path, file: Path | None) -> Any:
     """A table of what the run says of the sequences in a file, read by the columns that it was trained with."""
     if file is None:
         raise OptionError(f"elman predict: {run} labels sequences; name a file with some: elman predict {run} FILE.")
-    kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
-    kept |= {"inputs": tuple(kept.get("inputs", ())), "label": None}
-    columns = Columns(**kept)
-    X, _, _ = read_examples(file, columns, each_step=estimator.per_step)
+    X, _, _ = read_examples(file, kept_columns(run), each_step=estimator.per_step)
     return labels_frame(estimator, X)
 
 
-def _print_board(board: Board) -> None:
+def kept_columns(run: Path) -> Columns:
+    """The columns that a run was trained with, but for the label."""
+    kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
+    return Columns(**kept | {"inputs": tuple(kept.get("inputs", ())), "label": None})
+
+
+def print_board(board: Board) -> None:
+    """The scoreboard on a terminal in colour, else as text."""
     print()
     if sys.stdout.isatty():
         Console(highlight=False).print(board.to_rich())
