@@ -74,6 +74,17 @@ def test_a_signal_in_chunks_is_read_as_one(monkeypatch):
         assert np.allclose(one, other, atol=1e-5, equal_nan=True)
 
 
+def test_after_an_anomaly_the_forecast_soon_finds_back():
+    model = AnomalyDetector(hidden_size=16, max_steps=150, learning_rate=0.02).fit([pendulum(8000)])
+    x = pendulum(1000, seed=1)
+    broken = x.copy()
+    broken[300:500] = 4 * pendulum(200, seed=2)
+    scores = [model.steps([signal])[0].scores for signal in (x, broken)]
+    assert scores[1][300:500].mean() > scores[0][300:500].mean() + 1
+    soon = 500 + model.lags + model.smooth
+    assert np.abs(scores[1][soon + 30 :] - scores[0][soon + 30 :]).mean() < 0.1
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_missing_values_are_no_surprise_and_those_beside_them_are_judged(method):
     x = pendulum(1500)
@@ -88,6 +99,15 @@ def test_missing_values_are_no_surprise_and_those_beside_them_are_judged(method)
     new = pendulum(300, seed=1)
     new[100, 1] = np.nan  # a feature that had none in training
     assert np.isfinite(model.surprise([new])[0][1:]).all()
+
+
+def test_a_missing_value_is_read_as_the_last_one():
+    model = AnomalyDetector(**{**SMALL, "max_steps": 2}).fit([pendulum(100)])
+    gap = pendulum(60, seed=1)
+    filled = gap.copy()
+    gap[30:34], filled[30:34] = np.nan, filled[29]
+    one, other = (model.surprise([x])[0] for x in (gap, filled))
+    assert np.array_equal(one[34:], other[34:])
 
 
 @pytest.mark.parametrize("method", METHODS)

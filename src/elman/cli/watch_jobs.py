@@ -39,6 +39,7 @@ def run_watch(
         X, y, found = _read_normal(file, columns)
         X_test, y_test, _ = read_examples(test, replace(found, label=columns.label), each_step=True, one=True)
         examples = WatchExamples.of_files(X, y, X_test, y_test)
+    examples = replace(examples, names=found.inputs)
     say = Console(stderr=True, highlight=False).print
     progress = {"progress": lambda: progress_for("auto"), "say": say}
     judged = anomaly_study(detector, examples, folder, title=file.name, resume=resume, **progress)

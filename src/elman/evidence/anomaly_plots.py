@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,23 @@ if TYPE_CHECKING:
 Array = np.ndarray
 
 MOST_FEATURES = 3
-"""features in a picture: of more, those that vary most while the alarm is on"""
+"""features in a picture: of more, those that vary most while there is an alarm"""
 MOST_STEPS = 2500
 """steps that are drawn one by one: of more, the least and the greatest of each bin"""
+FEW_STEPS = 500
+"""steps up to which what was expected can be told from what came"""
 
 
 @dataclass(frozen=True)
 class WatchPlot:
     """One sequence of T steps.
 
-    signal  (T, F), NaN where missing
-    scores  (T,), calm that of a usual step, limit the threshold
-    truth   (T,) of bool, true where anomalous; None where unknown
-    begin   the first step's number
+    signal    (T, F), NaN where missing
+    scores    (T,), calm that of a usual step, limit the threshold
+    truth     (T,) of bool, true where anomalous; None where unknown
+    expected  (T, F), drawn where steps are few enough; or None
+    names     of the features, as far as they are known
+    begin     the first step's number
     """
 
     title: str
@@ -36,18 +41,21 @@ class WatchPlot:
     calm: float
     limit: float
     truth: Array | None = None
+    expected: Array | None = None
+    names: Sequence[str] = ()
     begin: int = 0
 
     def stretch(self, begin: int, end: int) -> WatchPlot:
         """A closer look at some steps."""
-        cut = {name: getattr(self, name)[begin:end] for name in ("signal", "scores")}
-        truth = None if self.truth is None else self.truth[begin:end]
-        return replace(self, title=f"{self.title}, closer", truth=truth, begin=self.begin + begin, **cut)
+        whole = {name: getattr(self, name) for name in ("signal", "scores", "truth", "expected")}
+        cut = {name: None if values is None else values[begin:end] for name, values in whole.items()}
+        return replace(self, title=f"{self.title}, closer", begin=self.begin + begin, **cut)
 
 
 def plot_watch(plot: WatchPlot) -> Figure:
-    """Signal, and below it the score, drawn so that 0 is usual and 1 the threshold; what is above it is filled, true
-    anomalies are shaded.
+    """The signal, a row for each feature, and below it the score, drawn so that 0 is usual and 1 the threshold.
+
+    What is above it is filled, and marked above the signal; true anomalies are shaded.
 
     >>> scores = np.array([2.0, 2.0, 5.0, 2.0])
     >>> figure = plot_watch(WatchPlot("pump", np.zeros((4, 1)), scores, 2.0, 3.0, scores > 3))
@@ -61,41 +69,54 @@ def plot_watch(plot: WatchPlot) -> Figure:
     steps = np.arange(plot.begin, plot.begin + len(plot.scores))
     width = plot.limit - plot.calm
     scores = (plot.scores - plot.calm) / (width if width > 0 else 1.0)
+    features = _features(plot)
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.9), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
-        for number, feature in enumerate(_features(plot)):
-            colour = (HISTORY, QUIET, INK)[number]
-            _line(
-                above,
-                steps,
-                plot.signal[:, feature],
-                color=colour,
-                linewidth=0.9,
-                label="signal" if not number else None,
-            )
-        _line(below, steps, scores, color=HISTORY, linewidth=1.0)
-        below.axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (4, 2)), label="threshold")
-        places, _, high = _bins(steps, scores)
-        filled = {"color": FORECAST, "alpha": 0.75, "linewidth": 0, "label": "alarm", "interpolate": True}
-        below.fill_between(places, 1.0, high, where=high > 1, **filled)
-        _mark_alarms(above, steps, scores > 1)
-        if plot.truth is not None:
-            for axes in (above, below):
-                _shade(axes, steps, plot.truth)
-        dress(above, plot.title, "", "signal")
+        figure = Figure(figsize=(7.2, 2.6 + 1.3 * len(features)), layout="constrained")
+        heights = [3 if len(features) == 1 else 2] * len(features) + [2]
+        *above, below = figure.subplots(len(features) + 1, 1, sharex=True, height_ratios=heights)
+        for axes, feature in zip(above, features, strict=True):
+            _draw_signal(axes, steps, plot, feature)
+            dress(axes, plot.title if axes is above[0] else "", "", _name(plot, feature))
+            axes.spines["bottom"].set_visible(False)
+        above[0].margins(y=0.16)
+        _mark_alarms(above[0], steps, scores > 1)
+        _draw_score(below, steps, scores)
         dress(below, "", "step", "score / threshold")
         _scale(below, scores)
-        above.spines["bottom"].set_visible(False)
-        above.margins(y=0.14)
         below.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        if plot.truth is not None:
+            for axes in (*above, below):
+                _shade(axes, steps, plot.truth)
+        figure.align_ylabels()
         known: dict[Any, Any] = {}
-        for axes in (above, below):
+        for axes in (above[0], below):
             known |= {label: handle for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
         figure.legend(
             known.values(), known, loc="outside lower center", ncols=5, frameon=False, fontsize=8.5, labelcolor=INK
         )
     return figure
+
+
+def _draw_signal(axes: Any, steps: Array, plot: WatchPlot, feature: int) -> None:
+    if plot.expected is not None and len(steps) <= FEW_STEPS:
+        expected = plot.expected[:, feature]
+        axes.plot(steps, expected, color=FORECAST, linewidth=1.0, linestyle=(0, (3, 1.5)), label="expected")
+    _line(axes, steps, plot.signal[:, feature], color=HISTORY, linewidth=0.9)
+
+
+def _draw_score(axes: Any, steps: Array, scores: Array) -> None:
+    _line(axes, steps, scores, color=HISTORY, linewidth=1.0)
+    axes.axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (4, 2)), label="threshold")
+    places, _, high = _bins(steps, scores)
+    if (high > 1).any():
+        filled = {"color": FORECAST, "alpha": 0.75, "linewidth": 0, "label": "alarm", "interpolate": True}
+        axes.fill_between(places, 1.0, high, where=high > 1, **filled)
+
+
+def _name(plot: WatchPlot, feature: int) -> str:
+    if feature < len(plot.names):
+        return plot.names[feature]
+    return "signal" if plot.signal.shape[1] == 1 else f"feature {feature}"
 
 
 def _line(axes: Any, steps: Array, values: Array, **style: Any) -> None:
@@ -104,7 +125,7 @@ def _line(axes: Any, steps: Array, values: Array, **style: Any) -> None:
         axes.plot(steps, values, **style)
         return
     places, low, high = _bins(steps, values)
-    axes.fill_between(places, low, high, color=style["color"], linewidth=0.6, label=style.get("label"))
+    axes.fill_between(places, low, high, color=style["color"], linewidth=0.6)
 
 
 def _bins(steps: Array, values: Array) -> tuple[Array, Array, Array]:

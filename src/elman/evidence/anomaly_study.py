@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +41,15 @@ class WatchExamples:
     X       arrays (T_i, F), what is not held to be normal is NaN
     X_test  arrays (T_i, F)
     truth   of each test sequence (T_i,) of bool, true where anomalous, or (1,) for the whole; None without labels
+    names   of the features, as far as they are known
+    begin   number of the first test step, where it is a signal's end
     """
 
     X: Sequence[Array]
     X_test: Sequence[Array]
     truth: Sequence[Array] | None
+    names: Sequence[str] = ()
+    begin: int = 0
 
     @classmethod
     def split(cls, X: Sequence[Any], y: Any, share: float, seed: int) -> WatchExamples:
@@ -61,7 +65,7 @@ class WatchExamples:
                 raise DataError(f"watch: one signal must have some steps for each part, got {len(arrays[0])} in all.")
             learn, test = [a[:cut] for a in arrays], [a[cut:] for a in arrays]
             parts = None if truth is None else ([t[:cut] for t in truth], [t[cut:] for t in truth])
-            return cls._of(learn, test, *((None, None) if parts is None else parts))
+            return replace(cls._of(learn, test, *((None, None) if parts is None else parts)), begin=cut)
         whole = np.array([truth is not None and bool(t.all()) for t in (truth or arrays)])
         normal = np.random.default_rng(seed).permutation(np.flatnonzero(~whole))
         held = max(1, int(share * len(normal)))
@@ -230,7 +234,8 @@ def watch_plots(detector: AnomalyDetector, examples: WatchExamples, said: Alarme
         x = examples.X_test[i]
         truth = None if examples.truth is None else np.broadcast_to(examples.truth[i], len(x))
         name = "test signal" if len(order) == 1 else f"test sequence {i}"
-        whole = WatchPlot(name, x, one.scores, detector.alarm_.calm, limit, truth)
+        judged = (one.scores, detector.alarm_.calm, limit, truth, one.expected)
+        whole = WatchPlot(name, x, *judged, examples.names, examples.begin)
         plots.append(whole)
         if len(order) <= 2 and len(x) > 4 * CLOSE:
             middle = int(np.clip(np.argmax(one.scores), CLOSE // 2, len(x) - CLOSE // 2))

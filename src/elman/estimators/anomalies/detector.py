@@ -220,12 +220,15 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def _pairs(self, arrays: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor]]:
         """x as the net reads it, and y (T, 2F): the values, and 1 for each that is to be judged."""
-        x = self.inputs_.encode(arrays, self._at("fit"))
-        there = [torch.from_numpy(np.isfinite(a)).float() for a in arrays]
-        if self.method == "forecast":
-            for one in there:
-                one[0] = 0.0  # there is nothing before it to judge it by
-        return x, [torch.cat([one[:, : t.shape[1]], t], 1) for one, t in zip(x, there, strict=True)]
+        x, y = self.inputs_.encode(arrays, self._at("fit")), []
+        for one, a in zip(x, arrays, strict=True):
+            there, features = np.isfinite(a), a.shape[1]
+            one[:, :features] = _carried_on(one[:, :features], there)
+            counts = torch.from_numpy(there).float()
+            if self.method == "forecast":
+                counts[0] = 0.0  # there is nothing before it to judge it by
+            y.append(torch.cat([one[:, :features], counts], 1))
+        return x, y
 
     def _batches(self, arrays: Sequence[np.ndarray]) -> PaddedBatches | None:
         size = self._steps_of_window()
@@ -276,3 +279,9 @@ class AnomalyDetector(OutlierMixin, Estimator):
         self.inputs_, self.alarm_ = inputs, Alarm(**state["alarm"])
         self.offset_ = -self.alarm_.sequence
         self.network_ = self._network()
+
+
+def _carried_on(x: Tensor, there: np.ndarray) -> Tensor:
+    """x (T, F) with the last value that was there in place of a missing one: a better guess than the mean."""
+    known = np.where(there, np.arange(len(x))[:, None], 0)
+    return x.gather(0, torch.from_numpy(np.maximum.accumulate(known, 0)))

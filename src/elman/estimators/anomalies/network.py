@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -85,6 +86,24 @@ class NextStepNetwork(SurpriseNetwork):
     def forward(self, x: Tensor, lengths: Tensor) -> Said:
         """Lengths are not needed: nothing after a step changes what is said of it."""
         return self.read(x)[0]
+
+    def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
+        """In training half of the rows begin with what is foreign: the net learns to find back after an anomaly."""
+        return super().loss(self._interrupted(batch) if self.training else batch)
+
+    def _interrupted(self, batch: Batch) -> Batch:
+        """The beginning of another row, louder or softer by a factor e^N(0, 1), in place of a row's own; neither it nor
+        the next steps, as many as lags, count."""
+        rows, steps = batch.x.shape[:2]
+        at = torch.arange(steps, device=batch.x.device)
+        ends = torch.randint(0, max(1, steps // 2), (rows, 1), device=batch.x.device)
+        ends = ends * (torch.rand(rows, 1, device=batch.x.device) < 0.5)
+        foreign = batch.x[torch.randperm(rows, device=batch.x.device)].clone()
+        foreign[..., : self.features] *= torch.randn(rows, 1, 1, device=batch.x.device).exp()
+        x = torch.where((at < ends).unsqueeze(-1), foreign, batch.x)
+        counts = ((at >= ends + self.lags) | (ends == 0)).unsqueeze(-1)
+        weight = torch.ones_like(batch.y) if batch.weight is None else batch.weight
+        return replace(batch, x=x, weight=weight * counts)
 
     def read(self, x: Tensor, before: tuple[Tensor, State | None] | None = None) -> tuple[Said, tuple[Tensor, State]]:
         """What is said of steps x, and what to give as `before` with the steps that follow."""
