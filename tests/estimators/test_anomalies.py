@@ -179,7 +179,8 @@ def test_smoothing_is_the_mean_of_the_last_steps():
     assert alarm.calm == 4.0
     assert [s.tolist() for s in alarm.steps_of(surprise)] == [[3.0, 3.0, 4.0, 6.5], [2.5]]
     assert alarm.pool([np.array([3.0, 6.5]), np.array([2.5])]).tolist() == [6.5, 2.5]
-    assert (alarm.steps, alarm.sequences) == (5, 2)
+    assert (alarm.steps, alarm.sequences) == (4, 2)
+    assert alarm.step == 3.0  # the third of 2.5, 3, 3, 6.5: the score of a step without a value does not count
 
 
 def test_parts_share_no_step_and_windows_cover_all():

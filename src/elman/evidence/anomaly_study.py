@@ -64,16 +64,17 @@ class WatchExamples:
             if not 1 <= cut < len(arrays[0]):
                 raise DataError(f"watch: one signal must have some steps for each part, got {len(arrays[0])} in all.")
             learn, test = [a[:cut] for a in arrays], [a[cut:] for a in arrays]
-            parts = None if truth is None else ([t[:cut] for t in truth], [t[cut:] for t in truth])
-            return replace(cls._of(learn, test, *((None, None) if parts is None else parts)), begin=cut)
-        whole = np.array([truth is not None and bool(t.all()) for t in (truth or arrays)])
+            parts = (None, None) if truth is None else ([t[:cut] for t in truth], [t[cut:] for t in truth])
+            return replace(cls._of(learn, test, *parts), begin=cut)
+        whole = np.zeros(len(arrays), bool) if truth is None else np.array([t.all() for t in truth])
         normal = np.random.default_rng(seed).permutation(np.flatnonzero(~whole))
         held = max(1, int(share * len(normal)))
         if len(normal) <= held:
             raise DataError(f"watch: needs 2 normal sequences or more, got {len(normal)}. Give --test FILE.")
-        learn, test = np.sort(normal[held:]), np.sort(np.concatenate([normal[:held], np.flatnonzero(whole)]))
-        take = lambda values, chosen: None if values is None else [values[i] for i in chosen]  # noqa: E731
-        return cls._of(take(arrays, learn), take(arrays, test), take(truth, learn), take(truth, test))
+        chosen = np.sort(normal[held:]), np.sort(np.concatenate([normal[:held], np.flatnonzero(whole)]))
+        learn, test = ([arrays[i] for i in part] for part in chosen)
+        parts = (None, None) if truth is None else ([truth[i] for i in part] for part in chosen)
+        return cls._of(learn, test, *parts)
 
     @classmethod
     def of_files(cls, X: Sequence[Any], y: Any, X_test: Sequence[Any], y_test: Any) -> WatchExamples:

@@ -45,20 +45,16 @@ class Alarm:
         """Thresholds that this share of normal steps, and of normal sequences, is expected to exceed.
 
         steps, sequences   the surprise in normal stretches that nothing was learned from, arrays (T_i,): those whose
-                           steps are counted, and those that count as a whole
+                           steps are counted, and those that count as a whole; what was not measured does not count
         """
-        every = np.concatenate(steps)
-        known = every[np.isfinite(every)]
-        calm = float(known.mean()) if len(known) else 0.0
-        blank = cls(smooth, pooling, calm, math.inf, math.inf, 0, 0)
-        each, whole = np.concatenate(blank.steps_of(steps)), blank.pool(blank.steps_of(sequences))
-        return replace(
-            blank,
-            step=threshold(each, share),
-            sequence=threshold(whole, share),
-            steps=len(each),
-            sequences=len(whole),
-        )
+        known = np.isfinite(np.concatenate(steps))
+        judged = [e for e in sequences if np.isfinite(e).any()]
+        if not known.any():
+            return cls(smooth, pooling, 0.0, 0.0, 0.0, 0, 0)
+        calm = float(np.concatenate(steps)[known].mean())
+        blank = cls(smooth, pooling, calm, math.inf, math.inf, int(known.sum()), len(judged))
+        each, whole = np.concatenate(blank.steps_of(steps))[known], blank.pool(blank.steps_of(judged))
+        return replace(blank, step=threshold(each, share), sequence=threshold(whole, share))
 
     def steps_of(self, surprise: Sequence[Array]) -> list[Array]:
         """The score of each step, N arrays (T_i,)."""

@@ -13,7 +13,7 @@ import torch
 from sklearn.base import OutlierMixin
 from torch import Tensor
 
-from elman.data.batching import PaddedBatches
+from elman.data.batching import PaddedBatches, digest
 from elman.data.inputs import Numbers, as_numbers, as_sequences, inputs_from_json
 from elman.errors import DataError, OptionError
 from elman.estimators.anomalies.alarm import POOLINGS, Alarm
@@ -120,12 +120,12 @@ class AnomalyDetector(OutlierMixin, Estimator):
         self.check()
         arrays = as_numbers(as_sequences(X, self._at("fit")), None, self._at("fit"))
         self.seed_ = seed_of(self.random_state)
-        self.inputs_ = Numbers.fit(arrays, self._at("fit"))
         parts = self.parts(arrays)
+        self.inputs_ = Numbers.fit(parts.learn, self._at("fit"))
         train, held = self._batches(parts.learn), self._batches(parts.choose)
         if train is None:
             raise DataError(f"{self._at('fit')}: X must have a value to learn from, got none. Give more normal data.")
-        self.hash_ = train.fingerprint()
+        self.hash_ = digest([torch.from_numpy(a) for a in arrays], [], (self.batch_size, self.seed_))
         network = seeded(self.seed_, self._network)
         steps = self.max_steps or enough_steps(len(train))
         then = partial(self._calibrate, parts)
@@ -168,7 +168,8 @@ class AnomalyDetector(OutlierMixin, Estimator):
     def parts(self, X: Sequence[Any]) -> Parts:
         """What of X is learned from, what chooses the weights, and what sets the thresholds."""
         arrays = as_numbers(as_sequences(X, self._at("parts")), None, self._at("parts"))
-        return Parts.cut(arrays, self.validation, self.calibration, seed_of(self.random_state))
+        seed = self.seed_ if hasattr(self, "seed_") else seed_of(self.random_state)
+        return Parts.cut(arrays, self.validation, self.calibration, seed)
 
     def alarm_of(self, surprise: Callable[[list[np.ndarray]], list[np.ndarray]], parts: Parts) -> Alarm:
         """The thresholds for what gives each step a surprise: this detector itself, or anything beside it."""
