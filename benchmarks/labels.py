@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
+from results import keep
 
 from elman.data.examples import read_columns
 from elman.data.ts_file import read_ts
 from elman.estimators import SequenceClassifier, SequenceTagger
 from elman.evidence.label_study import Examples, judge_labels
 from elman.training.progress import progress_for
-
-ROOT = Path(__file__).parents[1]
-MARKS = ("<!-- labels -->", "<!-- /labels -->")
 
 
 @dataclass(frozen=True)
@@ -139,12 +135,7 @@ def main() -> None:
             print(json.dumps(results[-1]), flush=True)
     print(table(results))
     if options.write:
-        machine = {"machine": platform.processor() or platform.machine(), "torch": torch.__version__}
-        kept = {**machine, "threads": torch.get_num_threads(), "results": results}
-        (ROOT / "docs" / "results" / "labels.json").write_text(json.dumps(kept, indent=1) + "\n")
-        page = ROOT / "docs" / "results.md"
-        before, _, rest = page.read_text().partition(MARKS[0])
-        page.write_text(f"{before}{MARKS[0]}\n{table(results)}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+        keep("labels", table(results), results)
 
 
 if __name__ == "__main__":

@@ -13,20 +13,17 @@ from __future__ import annotations
 import argparse
 import csv
 import gzip
-import json
-import platform
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
+from results import keep
 
 import elman
 from elman.data import Panel
 from elman.evidence import metrics
 from elman.training.progress import progress_for
 
-ROOT = Path(__file__).parents[1]
 TASKS = {"Hourly": (48, (24, 168)), "Weekly": (13, (52,))}
 # sMAPE as published by the competition; RNN and MLP are its machine-learning benchmarks.
 PUBLISHED = {
@@ -35,7 +32,6 @@ PUBLISHED = {
     "RNN": {"Hourly": 14.70, "Weekly": 15.22},
     "Naive2": {"Hourly": 18.38, "Weekly": 9.16},
 }
-MARKS = ("<!-- m4 -->", "<!-- /m4 -->")
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -92,13 +88,7 @@ def main() -> None:
     text = table(results)
     print(text)
     if args.write:
-        machine = {"torch": torch.__version__, "threads": torch.get_num_threads(), "processor": platform.machine()}
-        (ROOT / "docs" / "results").mkdir(exist_ok=True)
-        kept = json.dumps({"machine": machine, "elman": elman.__version__, "results": results}, indent=2)
-        (ROOT / "docs" / "results" / "m4.json").write_text(kept + "\n")
-        page = ROOT / "docs" / "results.md"
-        before, rest = page.read_text().split(MARKS[0])
-        page.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+        keep("m4", text, results)
 
 
 if __name__ == "__main__":

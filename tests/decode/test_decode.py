@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from elman.decode import Choice, beam_search, ctc_beam, ctc_greedy, generate
+from elman.decode import Choice, beam_search, ctc_beam, ctc_greedy, generate, generate_frames
 from elman.errors import OptionError
 
 END = 0
@@ -203,3 +203,38 @@ def test_ctc_greedy_merges_and_drops():
     path = torch.tensor([[1, 1, 0, 1, 2, 2, 0], [2, 0, 0, 0, 1, 1, 1]])
     logs = torch.nn.functional.one_hot(path, 3).float().log()
     assert ctc_greedy(logs, torch.tensor([7, 3])) == [[1, 1, 2], [2]]
+
+
+class Chord:
+    """Two notes, z = 1 and -1 whenever the first was off, else 0 and 3; what was read is kept."""
+
+    def __init__(self):
+        self.read = []
+
+    def step(self, frames, state):
+        self.read.append(frames[0].tolist())
+        return torch.tensor([[0.0, 3.0] if frames[0, 0] else [1.0, -1.0]]), state
+
+    def select(self, state, rows):
+        return state
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_notes_are_drawn_each_by_itself(temperature):
+    model = Chord()
+    prompt = torch.tensor([[1.0, 1.0], [0.0, 1.0]])
+    choice = Choice(temperature=temperature)
+    found = torch.stack(list(generate_frames(model, prompt, max_new_tokens=4000, choice=choice, seed=0)))
+    assert model.read[:2] == prompt.tolist() and model.read[2:] == found.tolist()
+    before = torch.cat([prompt[1:], found[:-1]])[:, 0]
+    for state, scores in ((0, (1.0, -1.0)), (1, (0.0, 3.0))):
+        share = found[before == state].mean(0)
+        for note, z in enumerate(scores):
+            assert share[note] == pytest.approx(1 / (1 + math.exp(-z / temperature)), abs=0.04)
+
+
+def test_the_likelier_state_of_each_note_and_options_that_mean_nothing():
+    greedy = generate_frames(Chord(), torch.zeros(1, 2), max_new_tokens=3, choice=Choice(do_sample=False), seed=0)
+    assert [frame.tolist() for frame in greedy] == [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+    with pytest.raises(OptionError, match="do_sample and temperature alone, got top_p"):
+        next(generate_frames(Chord(), torch.zeros(1, 2), max_new_tokens=3, choice=Choice(top_p=0.5), seed=0))

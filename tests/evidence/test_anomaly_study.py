@@ -61,8 +61,8 @@ def test_measures_by_hand():
     assert row.scores["recall"] == 0.5
     assert row.scores["F1"] == 0.5
     assert row.scores["false alarms"] == pytest.approx(2 / 6)
-    assert row.found == 0.5
-    assert row.delay == np.inf  # the median of 1 and never
+    assert row.scores["found"] == 0.5
+    assert row.scores["delay"] == np.inf  # the median of 1 and never
     assert board.rows[1].scores["F1"] == 0.0
     assert board.stretches == 2
     assert board.tested == "stretches"
@@ -90,7 +90,7 @@ def test_every_form_of_the_board_and_what_it_refuses():
     assert "set to flag 0.05 of the normal" in board.to_text()
     assert json.loads(board.to_json())["rows"][0]["scores"]["recall"] == 1.0
     steps = AnomalyBoard.build({"LSTM": said([0, 1])}, [np.array([False, True])], network="LSTM", rate=0.05)
-    assert "| LSTM | 1.000 | 1.000 | 1.000 | 0.000 | 1.000 | 1.00 | 0 |" in steps.to_markdown()
+    assert "| LSTM | 1.000 | 1.000 | 1.000 | 0.000 | 1.000 | 1.000 | 0 |" in steps.to_markdown()
     with pytest.raises(DataError, match="must have an anomaly"):
         AnomalyBoard.build({"LSTM": said([0])}, [np.array([False])], network="LSTM", rate=0.05)
     with pytest.raises(DataError, match="shapes of the truth"):
@@ -181,7 +181,7 @@ def test_a_study_leaves_a_run_folder_with_a_report(tmp_path):
         assert f"<h2>{heading}</h2>" in page
     assert {row.model for row in judged.scoreboard.rows} == {"LSTM", *anomaly_baselines(1, 0)}
     mine = next(row for row in judged.scoreboard.rows if row.is_network)
-    assert mine.found == 1.0
+    assert mine.scores["found"] == 1.0
     assert mine.scores["avg. precision"] > 0.5
     found = elman.load(tmp_path / "run").steps(examples.X_test)[0]
     assert np.array_equal(found.scores, detector.steps(examples.X_test)[0].scores)
@@ -284,6 +284,7 @@ def test_watch_judges_by_another_file_that_alone_has_labels(tmp_path, table):
 
 def test_wrong_calls_are_one_line(tmp_path, table):
     for arguments, message in (
+        ((table, "--resume"), "--resume needs the run to go on with"),
         ((table, "--label", "od"), "did you mean 'odd'"),
         ((table, "--share", 2), "--share: must be between 0 and 1"),
         ((table, "--method", "guess"), "method must be one of forecast, autoencoder"),

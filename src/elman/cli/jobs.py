@@ -38,7 +38,6 @@ def run_forecast(
 ) -> None:
     """A study of a table into a folder, with progress, and its scoreboard printed."""
     panel = forecaster.read(table)
-    say = Console(stderr=True, highlight=False).print
     judged = study(
         forecaster,
         panel,
@@ -47,8 +46,7 @@ def run_forecast(
         n_windows=windows,
         future=future,
         resume=resume,
-        progress=lambda: progress_for("auto"),
-        say=say,
+        **talk(),
     )
     print_board(judged.scoreboard)
     for note in judged.notes:
@@ -76,15 +74,16 @@ def run_labels(
     else:
         X_test, y_test, _ = read_examples(test, columns, each_step=estimator.per_step)
         examples = Examples(X, y, X_test, y_test)
-    say = Console(stderr=True, highlight=False).print
-    progress = {"progress": lambda: progress_for("auto"), "say": say}
-    judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **progress)
+    judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **talk())
     RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(found), indent=2))
     print_board(judged.scoreboard)
 
 
-def predict_labels(estimator: SequenceEstimator, run: Path, file: Path | None) -> Any:
+def predict_labels(estimator: Any, run: Path, file: Path | None) -> Any:
     """A table of what the run says of the sequences in a file, read by the columns that it was trained with."""
+    if not isinstance(estimator, SequenceEstimator):
+        kind = type(estimator).__name__
+        raise OptionError(f"elman predict: {run} holds a {kind}, which generates. Use it so: elman generate {run}")
     if file is None:
         raise OptionError(f"elman predict: {run} labels sequences; name a file with some: elman predict {run} FILE.")
     X, _, _ = read_examples(file, kept_columns(run), each_step=estimator.per_step)
@@ -97,8 +96,13 @@ def kept_columns(run: Path) -> Columns:
     return Columns(**kept | {"inputs": tuple(kept.get("inputs", ())), "label": None})
 
 
+def talk() -> dict[str, Any]:
+    """How a study reports to a terminal: `progress`, a bar for each training, and `say`, lines on stderr."""
+    return {"progress": lambda: progress_for("auto"), "say": Console(stderr=True, highlight=False).print}
+
+
 def print_board(board: Board) -> None:
-    """The scoreboard on a terminal in colour, else as text."""
+    """A scoreboard: coloured on a terminal, else plain."""
     print()
     if sys.stdout.isatty():
         Console(highlight=False).print(board.to_rich())
@@ -146,10 +150,15 @@ def free_folder(wanted: Path) -> Path:
     return next(folder for folder in names if not folder.exists())
 
 
+def check_resume(verb: str, out: Path | None, resume: bool) -> None:
+    """Raises `OptionError` where there is nothing to go on with."""
+    if resume and (out is None or not out.exists()):
+        raise OptionError(f"elman {verb}: --resume needs the run to go on with. Name one that exists: --out RUN.")
+
+
 def check_together(out: Path | None, resume: bool, future: Sequence[str] | None, future_file: Path | None) -> None:
     """Raises `OptionError` for options that mean nothing without another one."""
-    if resume and (out is None or not out.exists()):
-        raise OptionError("elman forecast: --resume needs the run to go on with. Name one that exists: --out RUN.")
+    check_resume("forecast", out, resume)
     if future_file is not None and not future:
         raise OptionError("elman forecast: --future-file needs the columns to read from it. Name them: --future COL.")
 

@@ -41,11 +41,12 @@ def watch(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
 ) -> None:
     """Learn what is normal in FILE, find what is not, judge it where there are labels, write a run folder."""
-    from elman.cli.jobs import free_folder, load_cells
+    from elman.cli.jobs import check_resume, free_folder, load_cells
     from elman.cli.watch_jobs import run_watch
     from elman.data.examples import Columns as Named
     from elman.estimators import AnomalyDetector
 
+    check_resume("watch", out, resume)
     options: dict[str, Any] = {"hidden_size": hidden_size, "smooth": smooth}
     detector = AnomalyDetector(
         method=method,

@@ -8,14 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
-from elman.cli.jobs import COLUMNS, kept_columns, print_board
+from elman.cli.jobs import COLUMNS, kept_columns, print_board, talk
 from elman.data.examples import Columns, read_examples
 from elman.errors import OptionError, UnknownNameError
 from elman.estimators import AnomalyDetector
 from elman.evidence.anomaly_study import WatchExamples, anomalies_frame, anomaly_study
-from elman.training.progress import progress_for
 from elman.training.run import RunFolder
 
 
@@ -40,9 +38,7 @@ def run_watch(
         X_test, y_test, _ = read_examples(test, replace(found, label=columns.label), each_step=True, one=True)
         examples = WatchExamples.of_files(X, y, X_test, y_test)
     examples = replace(examples, names=found.inputs)
-    say = Console(stderr=True, highlight=False).print
-    progress = {"progress": lambda: progress_for("auto"), "say": say}
-    judged = anomaly_study(detector, examples, folder, title=file.name, resume=resume, **progress)
+    judged = anomaly_study(detector, examples, folder, title=file.name, resume=resume, **talk())
     RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(found), indent=2))
     if judged.scoreboard is not None:
         print_board(judged.scoreboard)

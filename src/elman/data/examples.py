@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from elman.data.npz_file import read_npz
 from elman.data.table import TABLES, read_table
-from elman.data.text_file import file_kind, read_failure, read_lines
+from elman.data.text_file import file_kind, read_lines
 from elman.data.ts_file import read_ts
 from elman.errors import DataError, OptionError, UnknownNameError, suggest
 
@@ -103,13 +103,7 @@ def read_columns(path: Path | str, word: int = 0, label: int = 1) -> tuple[list[
 
 
 def _read_npz(path: Path, where: str) -> tuple[list[Any], Any]:
-    try:
-        with np.load(path, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-    except FileNotFoundError as problem:
-        raise read_failure(path, problem, where) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as problem:
-        raise DataError(f"{where}: not a readable .npz of plain arrays ({problem}). Write it with np.savez.") from None
+    arrays = read_npz(path, where)
     if "X" not in arrays:
         raise DataError(f"{where}: expected arrays named X and y, got {', '.join(arrays) or 'none'}. Rename them.")
     y = arrays.get("y")

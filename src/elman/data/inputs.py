@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,6 +124,8 @@ JOINERS: dict[str, Callable[[Sequence[str]], str]] = {
     "character": "".join,
 }
 """how a text is put together again; of "word" the spaces around marks are not what they were"""
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+"""what is written for a name that is not known"""
 NO_NAMES = Vocabulary(())
 """what knows no name"""
 
@@ -181,6 +183,27 @@ class Names:
     def cut(self, sequence: Any) -> list[str]:
         """The names of one sequence, as they are spelt."""
         return ANALYZERS[self.analyzer](sequence) if isinstance(sequence, str) else [str(name) for name in sequence]
+
+    def pieces(self, sequence: Any) -> list[str]:
+        """The names of one sequence as they are written one after another: joined, they are its text."""
+        return list(self._continued(self.cut(sequence), []))
+
+    def spell(self, codes: Iterable[int], after: int = 0) -> Iterator[str]:
+        """The names that have these codes, likewise; after: the code of the name before them, if there is one.
+
+        >>> names = Names.fit(["so be it"])
+        >>> list(names.spell([3, 0, 1])), list(names.spell([3], after=2))
+        (['so', ' �', ' be'], [' so'])
+        """
+        before = [self.vocabulary.names[after - 1]] if after else []
+        return self._continued((self.vocabulary.names[code - 1] if code else UNKNOWN for code in codes), before)
+
+    def _continued(self, names: Iterable[str], before: list[str]) -> Iterator[str]:
+        """What each name adds to the text when it is joined to the one before."""
+        join = JOINERS[self.analyzer]
+        for name in names:
+            yield join([*before, name])[len(join(before)) :]
+            before = [name]
 
     def key(self, name: str) -> str:
         """What is looked up."""

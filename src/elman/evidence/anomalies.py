@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from elman.errors import DataError
-from elman.evidence.board import Board, rank, text
-from elman.evidence.significance import PairedTest, paired_test
+from elman.evidence.board import rank, text
+from elman.evidence.measured import MeasuredBoard, ScoreRow
+from elman.evidence.significance import paired_test
 
 Array = np.ndarray
 
@@ -25,7 +26,10 @@ MEASURES = {
     "recall": "share of the anomalous that is flagged",
     "false alarms": "share of the normal that is flagged",
     "avg. precision": "area under precision against recall, over all thresholds",
+    "found": "share of the anomalous stretches with an alarm in them",
+    "delay": "steps from a stretch's beginning to its first alarm, the median; – : most have none",
 }
+"""the last two where steps are judged"""
 
 
 @dataclass(frozen=True)
@@ -43,37 +47,18 @@ class Alarmed:
 
 
 @dataclass(frozen=True)
-class AnomalyRow:
-    """One model's line.
-
-    scores  by measure
-    found   share of the anomalous stretches with an alarm in them; NaN where sequences were judged
-    delay   steps from a stretch's beginning to its first alarm, the median, ∞ for one that has none; or NaN
-    """
-
-    model: str
-    scores: Mapping[str, float]
-    found: float
-    delay: float
-    fit_seconds: float
-    predict_seconds: float
-    test: PairedTest | None
-    is_network: bool
-
-
-@dataclass(frozen=True)
-class AnomalyBoard(Board):
+class AnomalyBoard(MeasuredBoard):
     """All models' alarms on the same test sequences, best first. Build it with `AnomalyBoard.build`.
 
     >>> truth = [np.array([False, False, True, True])]
     >>> late = Alarmed([np.array([0.0, 0.1, 0.2, 0.9])], [np.array([False, False, False, True])])
     >>> never = Alarmed([np.zeros(4)], [np.zeros(4, bool)])
     >>> board = AnomalyBoard.build({"LSTM": late, "z-score": never}, truth, network="LSTM", rate=0.01)
-    >>> [(row.model, row.scores["recall"], row.delay) for row in board.rows]
+    >>> [(row.model, row.scores["recall"], row.scores["delay"]) for row in board.rows]
     [('LSTM', 0.5, 1.0), ('z-score', 0.0, inf)]
     """
 
-    rows: tuple[AnomalyRow, ...]
+    rows: tuple[ScoreRow, ...]
     network: str
     rate: float
     sequences: int
@@ -85,6 +70,7 @@ class AnomalyBoard(Board):
     higher: bool = True
 
     noun = " baseline"
+    hints = MEASURES
 
     @property
     def unit(self) -> str:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -116,69 +102,55 @@ class AnomalyBoard(Board):
         few = len(truth) < ENOUGH
         wrong = {name: _wrong(said.alarms, truth, STRETCHES if few else 1) for name, said in found.items()}
         starts = [len(_stretches(t)) for t in truth]
-        rows = []
-        for name, said in found.items():
-            delays = np.concatenate([_delays(a, t) for a, t in zip(said.alarms, truth, strict=True)])
-            steps = len(every) > len(truth)
-            rows.append(
-                AnomalyRow(
-                    name,
-                    _measures(every, np.concatenate(said.scores), np.concatenate(said.alarms)),
-                    float(np.mean(np.isfinite(delays))) if steps else math.nan,
-                    float(np.median(delays)) if steps else math.nan,
-                    said.fit_seconds,
-                    said.predict_seconds,
-                    None if name == network else paired_test(wrong[network], wrong[name]),
-                    name == network,
-                )
+        steps = len(every) > len(truth)
+        rows = [
+            ScoreRow(
+                name,
+                _measures(said, truth) | (_soon(said, truth) if steps else {}),
+                said.fit_seconds,
+                said.predict_seconds,
+                None if name == network else paired_test(wrong[network], wrong[name]),
+                name == network,
             )
+            for name, said in found.items()
+        ]
         rows.sort(key=lambda row: (rank(row.scores["F1"], higher=True), row.is_network))
-        tested = "stretches" if few and len(every) > len(truth) else "sequences"
+        tested = "stretches" if few and steps else "sequences"
         return cls(tuple(rows), network, rate, len(truth), len(every), sum(starts), tested, tuple(notes))
 
-    def columns(self) -> list[tuple[str, str]]:
-        """Model, measures, what was found and when, seconds, p."""
-        when = [
-            ("found", "share of the anomalous stretches with an alarm in them"),
-            ("delay", "steps from a stretch's beginning to its first alarm, the median; – : most have none"),
-        ]
-        seconds = [("fit s", "seconds to fit"), ("predict s", "seconds to score all test sequences")]
-        steps = when if self._of_steps else []
-        p = ("p", f"paired t-test of wrong judgements against the network over {self.tested}, two-sided")
-        return [("model", ""), *MEASURES.items(), *steps, *seconds, p]
-
-    def cells(self, row: AnomalyRow) -> list[str]:
-        """A line's texts."""
-        scores = [text(value, 3) for value in row.scores.values()]
-        when = [text(row.found, 2), text(row.delay, 0)] if self._of_steps else []
-        p = text(row.test.p_value, 3) if row.test else ""
-        return [row.model, *scores, *when, text(row.fit_seconds, 1), text(row.predict_seconds, 2), p]
-
-    def value(self, row: AnomalyRow) -> float:
-        """F1."""
-        return row.scores["F1"]
+    def cells(self, row: ScoreRow) -> list[str]:
+        """A line's texts; a delay is a whole number of steps."""
+        cells = super().cells(row)
+        if "delay" in row.scores:
+            cells[1 + list(row.scores).index("delay")] = text(row.scores["delay"], 0)
+        return cells
 
     def scope(self) -> str:
         """How many were judged, and what all were set to."""
-        steps = f", {self.labels} steps, {self.stretches} anomalous stretches" if self._of_steps else ""
+        of_steps = self.labels > self.sequences
+        steps = f", {self.labels} steps, {self.stretches} anomalous stretches" if of_steps else ""
         rate = f"All are set to flag {self.rate:.3g} of the normal, by the same held-back data."
         return f"{self.sequences} test sequences{steps}. {rate} Paired t-test over {self.tested}."
 
-    @property
-    def _of_steps(self) -> bool:
-        return self.labels > self.sequences
 
-
-def _measures(truth: Array, scores: Array, alarms: Array) -> dict[str, float]:
+def _measures(said: Alarmed, truth: Sequence[Array]) -> dict[str, float]:
     from sklearn.metrics import average_precision_score
 
-    right = float((alarms & truth).sum())
-    precision = right / alarms.sum() if alarms.any() else 0.0
-    recall = right / truth.sum()
-    f1 = 2 * right / (alarms.sum() + truth.sum())
-    false = float(alarms[~truth].mean()) if not truth.all() else math.nan
-    values = (f1, precision, recall, false, average_precision_score(truth, scores))
-    return dict(zip(MEASURES, map(float, values), strict=True))
+    every, scores, alarms = (np.concatenate(values) for values in (truth, said.scores, said.alarms))
+    right = float((alarms & every).sum())
+    return {
+        "F1": 2 * right / float(alarms.sum() + every.sum()),
+        "precision": right / float(alarms.sum()) if alarms.any() else 0.0,
+        "recall": right / float(every.sum()),
+        "false alarms": float(alarms[~every].mean()) if not every.all() else math.nan,
+        "avg. precision": float(average_precision_score(every, scores)),
+    }
+
+
+def _soon(said: Alarmed, truth: Sequence[Array]) -> dict[str, float]:
+    """Which stretches were found, and when."""
+    delays = np.concatenate([_delays(a, t) for a, t in zip(said.alarms, truth, strict=True)])
+    return {"found": float(np.mean(np.isfinite(delays))), "delay": float(np.median(delays))}
 
 
 def _stretches(truth: Array) -> list[tuple[int, int]]:

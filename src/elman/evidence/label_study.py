@@ -104,10 +104,7 @@ def label_study(
     if not (resume and run.finished):
         run.create(resume=resume)  # a name that is taken is told before anything is trained
     judged = judge_labels(estimator, examples, say=say, folder=run.path, resume=True, progress=progress())
-    report = label_report(title, estimator, examples, judged)
-    run.write_text("report.html", report.to_html())
-    run.write_text("card.md", report.to_markdown())
-    run.write_text("scoreboard.json", judged.scoreboard.to_json())
+    label_report(title, estimator, examples, judged).write(run)
     return judged
 
 

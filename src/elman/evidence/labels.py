@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError
-from elman.evidence.board import Board, rank, text
-from elman.evidence.significance import PairedTest, paired_test
+from elman.evidence.board import rank
+from elman.evidence.measured import MeasuredBoard, ScoreRow
+from elman.evidence.significance import paired_test
 
 Array = np.ndarray
 
@@ -60,19 +61,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class ScoreRow:
-    """One model's line: its scores by measure, and the paired test of the network's errors less this one's."""
-
-    model: str
-    scores: Mapping[str, float]
-    fit_seconds: float
-    predict_seconds: float
-    test: PairedTest | None
-    is_network: bool
-
-
-@dataclass(frozen=True)
-class LabelBoard(Board):
+class LabelBoard(MeasuredBoard):
     """All models' labels of the same test sequences, best first. Build it with `LabelBoard.build`.
 
     >>> truth = np.array([0, 1, 1, 0])
@@ -92,6 +81,7 @@ class LabelBoard(Board):
 
     noun = " baseline"
     unit = "sequences"
+    hints = {name: measure.hint for name, measure in {**CLASSES, **NUMBERS}.items()}
 
     @classmethod
     def build(
@@ -131,23 +121,6 @@ class LabelBoard(Board):
         higher = measures[error].higher
         rows.sort(key=lambda row: (rank(row.scores[error], higher=higher), row.is_network))
         return cls(tuple(rows), network, error, higher, len(np.unique(group)), len(truth), tuple(notes))
-
-    def columns(self) -> list[tuple[str, str]]:
-        """Model, measures, seconds, p."""
-        known = {**CLASSES, **NUMBERS}
-        measures = [(name, known[name].hint) for name in self.rows[0].scores]
-        seconds = [("fit s", "seconds to fit"), ("predict s", "seconds to predict all test sequences")]
-        return [("model", ""), *measures, *seconds, ("p", "paired t-test against the network, two-sided")]
-
-    def cells(self, row: ScoreRow) -> list[str]:
-        """A line's texts."""
-        scores = [text(value, 3) for value in row.scores.values()]
-        p = text(row.test.p_value, 3) if row.test else ""
-        return [row.model, *scores, text(row.fit_seconds, 1), text(row.predict_seconds, 2), p]
-
-    def value(self, row: ScoreRow) -> float:
-        """The measure that decides."""
-        return row.scores[self.error]
 
     def scope(self) -> str:
         """How many were judged."""

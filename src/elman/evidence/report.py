@@ -13,6 +13,7 @@ from typing import Any
 
 from elman.evidence.board import Board, markdown_cell, markdown_line
 from elman.evidence.plots import ForecastPlot, plot_forecast, plot_training, to_svg
+from elman.training.run import RunFolder
 
 _MOST_PLOTS = 6
 
@@ -93,6 +94,13 @@ class Report:
             lines = [f"| {markdown_cell(key)} | {markdown_cell(value)} |" for key, value in _flat(self.configuration)]
             parts += ["## Configuration", "\n".join(["| setting | value |", "| --- | --- |", *lines])]
         return "\n\n".join(parts) + "\n"
+
+    def write(self, run: RunFolder) -> None:
+        """`report.html`, `card.md` and, where there is a scoreboard, `scoreboard.json` into a run folder."""
+        run.write_text("report.html", self.to_html())
+        run.write_text("card.md", self.to_markdown())
+        if self.scoreboard is not None:
+            run.write_text("scoreboard.json", self.scoreboard.to_json())
 
 
 def _section(title: str, body: str) -> str:

@@ -127,10 +127,7 @@ def study(
     forecaster.fit(panel, folder=folder, resume=True, progress=progress())
     if not panel.future or future is not None:
         write_csv(forecaster.predict(panel, future=future), folder / "forecast.csv")
-    report = make_report(title, forecaster, judged)
-    run.write_text("report.html", report.to_html())
-    run.write_text("card.md", report.to_markdown())
-    run.write_text("scoreboard.json", judged.scoreboard.to_json())
+    make_report(title, forecaster, judged).write(run)
     return judged
 
 

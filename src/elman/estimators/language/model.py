@@ -13,14 +13,20 @@ import torch
 from torch import Tensor
 
 from elman.data.batching import TruncatedBatches
+from elman.data.byte_pairs import BytePairs
 from elman.data.inputs import ANALYZERS, Names, as_numbers, inputs_from_json, is_text
-from elman.decode import Choice, generate
-from elman.errors import DataError, OptionError
+from elman.decode import Choice, generate, generate_frames
+from elman.errors import DataError, OptionError, suggest
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
+from elman.estimators.language.bodies import BODIES
 from elman.estimators.language.network import LanguageNetwork
 from elman.training.progress import Progress
 
-JOINED = {"character": "", "word": " ", "space": " "}
+BPE = "bpe"
+MANY = 20
+"""texts of which whole ones are held back: of fewer, one alone may be unlike the others"""
+AT_ONCE = 2000
+"""steps of a text that is judged, lest the scores of a long one fill the memory"""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -32,10 +38,18 @@ class LanguageModel(Estimator):
     It reads long texts in windows of `truncate` steps with its state carried from window to window (truncated
     backpropagation through time), so that what it remembers is not bounded by the window.
 
-    analyzer, lowercase, min_count   as of `SequenceClassifier`: "character", "word" or "space"
+    body             what carries the past: "recurrent"; the scoreboard's baselines are "feed-forward", over the last
+                     4 steps, and "linear", of the last one
+    analyzer         "character"; "word", "spaced" (words, each with the space before it) or "space" (as spaces cut it);
+                     or "bpe": byte pairs, by the package tokenizers
+    lowercase        whether capitals are ignored
+    min_count        how often a token must occur to be known; None: 1 for characters, 2 for words, so that the model
+                     meets unknown ones while it learns
+    vocabulary_size  tokens at most: the most frequent ones; of "bpe" 256 of them are single bytes
     embedding_size   parts of a token's vector
     truncate         steps of a window
-    validation       share at the end of each text that is held back to choose the best weights by
+    validation       share that is held back to choose the best weights by: of 20 texts or more whole ones, else the
+                     end of each
 
     inputs_   the vocabulary; None for frames
 
@@ -48,9 +62,11 @@ class LanguageModel(Estimator):
     'oes. so it g'
     """
 
+    body: str = "recurrent"
     analyzer: str = "character"
     lowercase: bool = False
-    min_count: int = 1
+    min_count: int | None = None
+    vocabulary_size: int = 10_000
     embedding_size: int = 64
     truncate: int = 100
     validation: float = 0.05
@@ -60,104 +76,139 @@ class LanguageModel(Estimator):
     learning_rate: float = 0.003
     average: float | None = 0.995
 
-    inputs_: Names | None = field(init=False)
+    inputs_: Names | BytePairs | None = field(init=False)
 
     def fit(
         self,
         X: Any,
         y: Any = None,
         *,
+        X_validation: Any = None,
         folder: Path | str | None = None,
         resume: bool = False,
         progress: Progress | None = None,
     ) -> LanguageModel:
-        """Trains on a text, a list of texts, or a list of piano rolls; `y`, not used, is there for scikit-learn."""
-        self._check()
+        """Trains on a text, a list of texts, or a list of piano rolls; `y`, not used, is there for scikit-learn.
+
+        X_validation  texts to choose the best weights by; then nothing of X is held back
+        """
+        self.check()
         texts = self._texts(X, "fit")
         self.seed_ = seed_of(self.random_state)
-        text = is_text(texts)
-        self.inputs_ = (
-            Names.fit(texts, analyzer=self.analyzer, lowercase=self.lowercase, least=self.min_count) if text else None
-        )
+        self.inputs_ = self._learn_tokens(texts) if is_text(texts) else None
         codes = self._encode(texts, "fit")
-        self.size_ = 0 if text else codes[0].shape[1]
-        learn, held = self._split(codes)
-        train = self._batches(learn)
+        self.size_ = codes[0].shape[1] if self.inputs_ is None else 0
+        if X_validation is None:
+            learn, held = self._split(codes)
+        else:
+            learn, held = codes, self._encode(self._texts(X_validation, "fit"), "fit")
+        train = self._batches(self._stretches(learn))
         self.hash_ = train.fingerprint()
         steps = self.max_steps or min(max(8 * len(train), 500), 20_000)
         network = seeded(self.seed_, self._network)
+        network.begin_at(self._frequencies(learn))
         self._train(network, train, self._batches(held) if held else None, steps, folder, resume, progress)
         return self
 
+    # -- reading ---------------------------------------------------------------------------------------------------
+
+    def encode(self, X: Any) -> list[np.ndarray]:
+        """What it reads: the code of each token, (T_i,), 0 for an unknown one; of rolls the frames, (T_i, notes)."""
+        self._check_fitted()
+        codes = self._encode(list(X), "encode")
+        return [x.numpy() if self.inputs_ is None else x[:, 0].numpy() for x in codes]
+
+    def pieces(self, text: str) -> list[str]:
+        """A text's tokens as they are written: joined, they are the text but for its spacing of words."""
+        self._check_fitted()
+        if self.inputs_ is None:
+            raise OptionError("LanguageModel.pieces: a model of piano rolls reads no text.")
+        return self.inputs_.pieces(text)
+
     # -- judging ---------------------------------------------------------------------------------------------------
 
+    def losses(self, X: Any) -> list[np.ndarray]:
+        """-log p of each token, or frame, of these texts but their first, which is given; in nats, (T_i - 1,) each.
+
+        Each text is read from an empty state.
+        """
+        self._check_fitted()
+        device, found = next(self.network_.parameters()).device, []
+        with torch.no_grad():
+            for codes in self._encode(self._texts(X, "losses"), "losses"):
+                state, parts = None, [np.empty(0)]
+                for start in range(0, len(codes) - 1, AT_ONCE):
+                    part = codes[None, start : start + AT_ONCE + 1].to(device)
+                    z, state = self.network_(part[:, :-1], state)
+                    y = part[:, 1:] if self.size_ else part[:, 1:, 0]
+                    parts.append(self.network_.losses(z, y)[0].double().cpu().numpy())
+                found.append(np.concatenate(parts))
+        return found
+
     def bits(self, X: Any) -> float:
-        """-log2 p per token of these texts, each read from an empty state; its first token is given, not predicted."""
-        return self._mean_loss(X, "bits") / math.log(2)
+        """-log2 p per token: of a text of characters, bits per character."""
+        return -self.score(X) / math.log(2)
 
     def perplexity(self, X: Any) -> float:
         """exp of -log p per token: between how many tokens it hesitates, so to speak."""
-        return math.exp(self._mean_loss(X, "perplexity"))
+        return math.exp(-self.score(X))
 
     def score(self, X: Any, y: Any = None) -> float:
         """The mean log p per token, or per frame, in nats: greater is better."""
-        return -self._mean_loss(X, "score")
-
-    def _mean_loss(self, X: Any, method: str) -> float:
-        self._check_fitted()
-        total, count = 0.0, 0
-        with torch.no_grad():
-            for codes in self._encode(self._texts(X, method), method):
-                state = None
-                for start in range(0, len(codes) - 1, 2000):
-                    part = codes[start : start + 2001]
-                    z, state = self.network_(part[None, :-1], state)
-                    y = part[None, 1:] if self.size_ else part[None, 1:, 0]
-                    total += float(self.network_.losses(z, y).double().sum())
-                    count += len(part) - 1
-        if not count:
-            raise DataError(f"LanguageModel.{method}: X must have two tokens or more, got fewer.")
-        return total / count
+        losses = np.concatenate(self.losses(X))
+        if not len(losses):
+            raise DataError("LanguageModel.score: X must have two tokens or more, got fewer.")
+        return -float(losses.mean())
 
     # -- generating ------------------------------------------------------------------------------------------------
 
     def generate(self, prompt: Any = None, *, max_new_tokens: int = 200, seed: int | None = 0, **options: Any) -> Any:
-        """What follows the prompt, as text (of words with spaces between).
+        """What follows the prompt: text that goes on where it ends; or frames, (max_new_tokens, notes) of 0 and 1.
 
+        prompt   a text, or a piano roll (T, notes); None: the vocabulary's first token, or a frame of silence
         options  of `elman.decode.Choice`: do_sample, temperature, top_k, top_p, min_p, typical_p, repetition_penalty,
-                 no_repeat_ngram_size
+                 no_repeat_ngram_size; of frames do_sample and temperature alone
         seed     the same one gives the same text; None: another each time
+
+        Raises `OptionError`, `DataError`.
         """
-        return JOINED[self.analyzer].join(self.stream(prompt, max_new_tokens=max_new_tokens, seed=seed, **options))
+        found = list(self.stream(prompt, max_new_tokens=max_new_tokens, seed=seed, **options))
+        if self.inputs_ is not None:
+            return "".join(found)
+        return np.array(found, dtype=np.uint8).reshape(len(found), self.size_)
 
     def stream(
         self, prompt: Any = None, *, max_new_tokens: int = 200, seed: int | None = 0, **options: Any
-    ) -> Iterator[str]:
-        """The same token by token, as each is chosen."""
+    ) -> Iterator[Any]:
+        """The same token by token, as each is chosen: pieces of text that need only be joined; or frames (notes,)."""
         self._check_fitted()
-        if self.inputs_ is None:
-            raise OptionError("LanguageModel.generate: frames of notes are not generated here. Use texts.")
+        whole("LanguageModel.generate", "max_new_tokens", max_new_tokens)
         known = {f.name for f in fields(Choice)}
         if odd := sorted(set(options) - known):
-            raise OptionError(
-                f"LanguageModel.generate: unknown option {odd[0]!r}. Choose from: {', '.join(sorted(known))}."
-            )
-        names = self.inputs_.vocabulary.names
-        prompt = names[0] if prompt is None else prompt
-        codes = self._encode([prompt], "generate")[0][:, 0].tolist()
-        options = {"do_sample": True, **options}
+            raise OptionError(f"LanguageModel.generate: unknown option {odd[0]!r}, {suggest(odd[0], known)}")
+        names = self.inputs_
+        begin: Any = np.zeros((1, self.size_)) if names is None else "".join(names.spell([1]))
+        codes = self._encode([begin if prompt is None else prompt], "generate")[0]
+        how: dict[str, Any] = {"max_new_tokens": max_new_tokens, "choice": Choice(**options), "seed": seed}
         with torch.no_grad():
-            steps = generate(self.network_, [codes], max_new_tokens=max_new_tokens, choice=Choice(**options), seed=seed)
-            for row in steps:
-                code = row[0]
-                yield names[code - 1] if code else "\N{REPLACEMENT CHARACTER}"
+            if names is None:
+                for frame in generate_frames(self.network_, codes, **how):
+                    yield frame.numpy().astype(np.uint8)
+                return
+            tokens = generate(self.network_, [codes[:, 0].tolist()], **how)
+            after = 0 if prompt is None else int(codes[-1, 0])
+            yield from names.spell((code or 0 for (code,) in tokens), after)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _check(self) -> None:
-        one_of("LanguageModel", "analyzer", self.analyzer, list(ANALYZERS))
-        for name in ("embedding_size", "min_count", "truncate"):
+    def check(self) -> None:
+        """Raises `OptionError` for an argument that cannot be used; `fit` asks it first."""
+        one_of("LanguageModel", "body", self.body, list(BODIES))
+        one_of("LanguageModel", "analyzer", self.analyzer, [*ANALYZERS, BPE])
+        for name in ("embedding_size", "truncate", "vocabulary_size"):
             whole("LanguageModel", name, getattr(self, name))
+        if self.min_count is not None:
+            whole("LanguageModel", "min_count", self.min_count)
         if not 0 <= self.validation < 1:
             raise OptionError(f"LanguageModel: validation must be in [0, 1), got {self.validation!r}.")
         self.check_common()
@@ -167,6 +218,17 @@ class LanguageModel(Estimator):
         if not texts:
             raise DataError(f"LanguageModel.{method}: X must have at least one text, got none.")
         return texts
+
+    def _learn_tokens(self, texts: list[Any]) -> Names | BytePairs:
+        """The vocabulary."""
+        if self.analyzer == BPE:
+            return BytePairs.fit(texts, size=self.vocabulary_size, lowercase=self.lowercase)
+        least = self.min_count or (1 if self.analyzer == "character" else 2)
+        most = self.vocabulary_size
+        names = Names.fit(texts, analyzer=self.analyzer, lowercase=self.lowercase, least=least, most=most)
+        if not names.vocabulary.names:
+            raise DataError(f"LanguageModel.fit: no token of X occurs {least} times. Give more text, or min_count=1.")
+        return names
 
     def _encode(self, texts: Sequence[Any], method: str) -> list[Tensor]:
         where = f"LanguageModel.{method}"
@@ -179,29 +241,39 @@ class LanguageModel(Estimator):
         return [torch.from_numpy(a).float() for a in arrays]
 
     def _split(self, codes: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """What to learn from, in as many stretches as a batch has rows, and the end of each text."""
-        learn, held = [], []
-        for one in codes:
-            cut = len(one) - int(self.validation * len(one))
-            if len(one) - cut < 2:
-                cut = len(one)
-            learn.append(one[:cut])
-            held += [one[cut:]] if cut < len(one) else []
-        total = sum(map(len, learn))
-        longest = max(2, -(-total // self.batch_size))
-        stretches = [one[i : i + longest + 1] for one in learn for i in range(0, len(one) - 1, longest)]
-        stretches = [s for s in stretches if len(s) > 1]
+        """What to learn from, and what is held back: whole texts where there are many, else the end of each."""
+        if len(codes) >= MANY:
+            held = set(np.random.default_rng(self.seed_).permutation(len(codes))[: int(self.validation * len(codes))])
+            learn, rest = ([x for i, x in enumerate(codes) if (i in held) == of] for of in (False, True))
+            return learn, [x for x in rest if len(x) > 1]
+        cuts = [len(x) - int(self.validation * len(x)) for x in codes]
+        cuts = [cut if len(x) - cut > 1 else len(x) for x, cut in zip(codes, cuts, strict=True)]
+        pairs = list(zip(codes, cuts, strict=True))
+        return [x[:cut] for x, cut in pairs], [x[cut:] for x, cut in pairs if cut < len(x)]
+
+    def _stretches(self, codes: list[Tensor]) -> list[Tensor]:
+        """The texts cut into at least as many stretches as a batch has rows."""
+        longest = max(2, -(-sum(map(len, codes)) // self.batch_size))
+        stretches = [x[i : i + longest + 1] for x in codes for i in range(0, len(x) - 1, longest)]
         if not stretches:
             raise DataError("LanguageModel.fit: X must have a text of two tokens or more, got shorter ones.")
-        return stretches, held
+        return stretches
 
     def _batches(self, codes: list[Tensor]) -> TruncatedBatches:
         y = [one[1:] if self.size_ else one[1:, 0] for one in codes]
         return TruncatedBatches([one[:-1] for one in codes], y, self.batch_size, self.truncate, self.seed_)
 
+    def _frequencies(self, codes: list[Tensor]) -> Tensor:
+        """How probable each token, or each note, is by its count; one half more of each than there is."""
+        every = torch.cat(codes)
+        if self.size_:
+            return (every.double().sum(0) + 0.5) / (len(every) + 1)
+        counts = torch.bincount(every[:, 0], minlength=len(self.inputs_ or ())).double() + 0.5
+        return counts / counts.sum()
+
     def _network(self) -> LanguageNetwork:
         tokens = 0 if self.inputs_ is None else len(self.inputs_)
-        return LanguageNetwork(tokens, self.size_ or self.embedding_size, **self.stack())
+        return LanguageNetwork(tokens, self.size_ or self.embedding_size, body=self.body, **self.stack())
 
     # -- the run folder --------------------------------------------------------------------------------------------
 
@@ -210,6 +282,11 @@ class LanguageModel(Estimator):
 
     def _restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
         kept = state["inputs"]
-        self.inputs_ = None if kept is None else inputs_from_json(kept)  # pyright: ignore[reportAttributeAccessIssue]
+        if kept is None:
+            self.inputs_ = None
+        elif kept["kind"] == BPE:
+            self.inputs_ = BytePairs.from_json(kept)
+        else:
+            self.inputs_ = inputs_from_json(kept)  # pyright: ignore[reportAttributeAccessIssue]
         self.size_ = state["size"]
         self.network_ = self._network()

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data.batch import Batch
-from elman.recurrent import Recurrent
+from elman.decode.choice import NEVER
+from elman.estimators.language.bodies import BODIES
 
 
 class LanguageNetwork(nn.Module):
@@ -17,23 +18,29 @@ class LanguageNetwork(nn.Module):
 
     tokens     how many there are; 0: frames
     size       parts of a token's vector, or notes of a frame
+    body       what carries the past, of `BODIES`
 
-    The state that the recurrent stack carries is the model's: `loss` takes and gives it, `step` goes on from it.
+    The state that the body carries is the model's: `loss` takes and gives it, `step` goes on from it.
     """
 
-    def __init__(self, tokens: int, size: int, *, dropout: float, **stack: Any) -> None:
+    def __init__(self, tokens: int, size: int, *, body: str, dropout: float, **stack: Any) -> None:
         super().__init__()
         self.tokens, self.dropout = tokens, dropout
         self.table = nn.Embedding(tokens, size) if tokens else None
-        self.recurrent = Recurrent(input_size=size, dropout=dropout, **stack)
-        self.head = nn.Linear(self.recurrent.output_size, tokens or size)
+        self.body = BODIES[body](input_size=size, dropout=dropout, **stack)
+        self.head = nn.Linear(self.body.output_size, tokens or size)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
+    def begin_at(self, p: Tensor) -> None:
+        """Lets an untrained net say what is known beforehand: the probability of each token, or of each note, (n,)."""
+        with torch.no_grad():
+            self.head.bias.copy_(torch.logit(p) if self.table is None else p.log())
+
     def forward(self, x: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         """x (B, T, 1) codes or (B, T, notes) to scores (B, T, tokens or notes) and the state after."""
-        read = x if self.table is None else F.dropout(self.table(x[..., 0]), self.dropout, self.training)
-        y, state = self.recurrent(read, state, lengths)
+        read = x if self.table is None else self.table(x[..., 0])
+        y, state = self.body(F.dropout(read, self.dropout, self.training), state, lengths)
         return self.head(F.dropout(y, self.dropout, self.training)), state
 
     def losses(self, z: Tensor, y: Tensor) -> Tensor:
@@ -45,7 +52,7 @@ class LanguageNetwork(nn.Module):
     def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
         """The mean -log p of a window's targets; rows that begin anew forget the state."""
         if state is not None and batch.reset is not None:
-            first = self.recurrent.initial_state(len(batch))
+            first = self.body.initial_state(len(batch))
             state = tuple(torch.where(batch.reset[:, None], a, b) for a, b in zip(first, state, strict=True))
         z, state = self(batch.x, state, batch.lengths)
         weight = torch.ones(z.shape[:2]) if batch.weight is None else batch.weight
@@ -53,9 +60,15 @@ class LanguageNetwork(nn.Module):
         return (self.losses(z, batch.y) * weight).sum() / weight.sum().clamp(min=1), state
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One token of each row, (B,), and the state before it, to scores (B, tokens) and the state after."""
-        z, state = self(tokens.view(-1, 1, 1), state)
-        return z[:, 0], state
+        """A token (B,) or frame (B, notes) of each row and the state before it, to scores (B, …) and the state after.
+
+        Scores come back to the CPU, where the next token is drawn. That of token 0 is -inf: it stands for all that is
+        not known, and can be read but not written.
+        """
+        x = tokens[:, None] if self.table is None else tokens.view(-1, 1, 1)
+        z, state = self(x.to(self.head.weight.device), state)
+        z = z[:, 0].cpu()
+        return (z if self.table is None else z.index_fill(1, torch.tensor([0]), NEVER)), state
 
     def select(self, state: Any, rows: Tensor) -> Any:
         """The state of these rows."""

@@ -1,5 +1,6 @@
 """Another sequence for each sequence: translation, transcription, captions."""
 
+from elman.estimators.transduction.transcriber import Transcriber
 from elman.estimators.transduction.translator import Translator
 
-__all__ = ["Translator"]
+__all__ = ["Transcriber", "Translator"]

@@ -1,0 +1,45 @@
+"""Scoreboards whose lines are all alike: a few measures, seconds, and the paired test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from elman.evidence.board import Board, text
+from elman.evidence.significance import PairedTest
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One model's line: its scores by measure, and the paired test of the network's losses less this one's."""
+
+    model: str
+    scores: Mapping[str, float]
+    fit_seconds: float
+    predict_seconds: float
+    test: PairedTest | None
+    is_network: bool
+
+
+class MeasuredBoard(Board):
+    """A scoreboard of `ScoreRow`s. hints: what each measure is, for the reader."""
+
+    rows: tuple[ScoreRow, ...]
+    hints: ClassVar[Mapping[str, str]]
+
+    def columns(self) -> list[tuple[str, str]]:
+        """Model, measures, seconds, p."""
+        measures = [(name, self.hints[name]) for name in self.rows[0].scores]
+        seconds = [("fit s", "seconds to fit"), ("predict s", "seconds to predict all test sequences")]
+        return [("model", ""), *measures, *seconds, ("p", "paired t-test against the network, two-sided")]
+
+    def cells(self, row: ScoreRow) -> list[str]:
+        """A line's texts."""
+        scores = [text(value, 3) for value in row.scores.values()]
+        p = text(row.test.p_value, 3) if row.test else ""
+        return [row.model, *scores, text(row.fit_seconds, 1), text(row.predict_seconds, 2), p]
+
+    def value(self, row: ScoreRow) -> float:
+        """The measure that decides."""
+        return row.scores[self.error]
