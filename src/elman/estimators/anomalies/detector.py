@@ -125,7 +125,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
         train, held = self._batches(parts.learn), self._batches(parts.choose)
         if train is None:
             raise DataError(f"{self._at('fit')}: X must have a value to learn from, got none. Give more normal data.")
-        self.hash_ = digest([torch.from_numpy(a) for a in arrays], [], (self.batch_size, self.seed_))
+        self.hash_ = digest([torch.from_numpy(a.copy()) for a in arrays], [], (self.batch_size, self.seed_))
         network = seeded(self.seed_, self._network)
         steps = self.max_steps or enough_steps(len(train))
         then = partial(self._calibrate, parts)
