@@ -35,15 +35,20 @@ def read_wav(path: Path | str) -> tuple[Array, int]:
     return samples.mean(1), int(rate)
 
 
-def log_mel(samples: Array, rate: int, *, bands: int = 40, window: float = 0.025, hop: float = 0.010) -> Array:
+def log_mel(
+    samples: Array, rate: int, *, bands: int = 40, window: float = 0.025, hop: float = 0.010, depth: float = 6.0
+) -> Array:
     """What is heard: log energies of mel bands, (T, bands), one row every `hop` seconds of `window` seconds.
 
     With the power spectrum P_t of each Hann window and triangles M that are evenly spaced in mel(f)::
 
-        x_t = log(M P_t + ε) - mean over t          mel(f) = 2595 log10(1 + f / 700)
+        mel(f) = 2595 log10(1 + f / 700)
+        e_t = log(M P_t + 1e-6)
+        x_t = max(e_t, max e - depth) - mean over t
 
-    The mean is the same as that of the room, the microphone and the voice, so that it is left out; ε is 1e-6 of a full
-    scale. Source: Davis & Mermelstein 1980, doi:10.1109/TASSP.1980.1163420.
+    What is fainter than the loudest by more than `depth` nats (6: 26 decibels) counts as silence, whatever noise it is.
+    The mean is of the room, the microphone and the voice, so that it is left out.
+    Source: Davis & Mermelstein 1980, doi:10.1109/TASSP.1980.1163420.
 
     >>> log_mel(np.sin(np.arange(8000) * 0.3), 8000).shape
     (101, 40)
@@ -62,6 +67,7 @@ def log_mel(samples: Array, rate: int, *, bands: int = 40, window: float = 0.025
         x, points, step, size, window=torch.hann_window(size), center=False, return_complex=True
     ).abs()
     heard = torch.log(triangles(rate, points, bands) @ spectrum.square() + 1e-6).T
+    heard = heard.clamp(min=float(heard.max()) - depth)
     return (heard - heard.mean(0)).numpy()
 
 

@@ -89,7 +89,7 @@ class Captioner(Writer):
     side: int = 48
     blocks: int = 3
     batch_size: int = 32
-    dropout: float = 0.5
+    num_beams: int = 1
 
     kind = "caption"
 
