@@ -46,7 +46,9 @@ def test_a_wide_beam_finds_the_best_of_all_sequences(seed, penalty):
     model, most = Table(seed=seed), 5
     everything = [seq for n in range(most) for seq in product(range(1, 4), repeat=n)]
     scored = sorted(((model.log_p(s) / (len(s) + 1) ** penalty, s) for s in everything), reverse=True)
-    found = beam_search(model, 1, FIRST, num_beams=400, max_new_tokens=most, eos_token_id=END, length_penalty=penalty)
+    (found,) = beam_search(
+        model, 1, FIRST, num_beams=400, max_new_tokens=most, eos_token_id=END, length_penalty=penalty
+    )
     ended = [h for h in found if len(h.tokens) < most]
     for hypothesis, (score, seq) in zip(ended[:5], scored[:5], strict=True):
         assert tuple(hypothesis.tokens) == seq
@@ -57,7 +59,7 @@ def test_a_beam_that_stops_early_has_lost_nothing():
     for seed in range(8):
         model = Table(seed=seed, sharp=3.0)
         options = {"num_beams": 3, "eos_token_id": END, "length_penalty": 1.0}
-        short, long = (beam_search(model, 1, FIRST, max_new_tokens=n, **options)[0] for n in (12, 30))
+        short, long = (beam_search(model, 1, FIRST, max_new_tokens=n, **options)[0][0] for n in (12, 30))
         if len(short.tokens) < 12:  # it ended
             assert short.score <= long.score + 1e-6
 
@@ -68,9 +70,21 @@ def test_one_beam_is_greedy():
         row[0]
         for row in generate(model, [[1]], FIRST, max_new_tokens=8, choice=Choice(do_sample=False), eos_token_id=END)
     ]
-    beam = beam_search(model, 1, FIRST, num_beams=1, max_new_tokens=8, eos_token_id=END, length_penalty=0.0)
+    (beam,) = beam_search(model, 1, FIRST, num_beams=1, max_new_tokens=8, eos_token_id=END, length_penalty=0.0)
     path = greedy[:-1] if greedy[-1] == END else greedy
     assert path[: len(beam[0].tokens)] == beam[0].tokens
+
+
+def test_rows_that_are_searched_together_are_searched_alike():
+    for seed in range(6):
+        model = Table(seed=seed, sharp=2.0)
+        options = {"num_beams": 3, "max_new_tokens": 9, "eos_token_id": END, "length_penalty": 0.5}
+        _, state = model.step(torch.arange(3), None)  # each row comes from another token
+        together = beam_search(model, 1, state, rows=3, **options)
+        for row, found in enumerate(together):
+            (alone,) = beam_search(model, 1, model.select(state, torch.tensor([row])), **options)
+            assert [h.tokens for h in found] == [h.tokens for h in alone]
+            assert [h.score for h in found] == pytest.approx([h.score for h in alone])
 
 
 OPTIONS = {

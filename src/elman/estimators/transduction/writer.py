@@ -155,16 +155,6 @@ def _token_by_token(network: Transducer, state: State, most: int, choice: Choice
 
 
 def _by_beam(network: Transducer, state: State, most: int, beams: int, penalty: float) -> list[list[int]]:
-    found = []
-    for row in range(len(state.memory)):
-        best = beam_search(
-            network,
-            network.end,
-            network.select(state, torch.tensor([row])),
-            num_beams=beams,
-            max_new_tokens=most,
-            eos_token_id=network.end,
-            length_penalty=penalty,
-        )
-        found.append(best[0].tokens)
-    return found
+    options: Any = {"num_beams": beams, "max_new_tokens": most, "length_penalty": penalty}
+    end, rows = network.end, len(state.memory)
+    return [best[0].tokens for best in beam_search(network, end, state, rows=rows, eos_token_id=end, **options)]
