@@ -104,7 +104,7 @@ def speakers_held_out(folder: Path) -> list[Examples]:
 
 
 def _heard(data: Digits) -> list[np.ndarray]:
-    return [log_mel(sound, RATE) for sound in data.sounds]
+    return [log_mel(sound, RATE, depth=6.0) for sound in data.sounds]
 
 
 def gestures(folder: Path, frames: int = 120) -> list[Examples]:

@@ -36,7 +36,7 @@ def read_wav(path: Path | str) -> tuple[Array, int]:
 
 
 def log_mel(
-    samples: Array, rate: int, *, bands: int = 40, window: float = 0.025, hop: float = 0.010, depth: float = 6.0
+    samples: Array, rate: int, *, bands: int = 40, window: float = 0.025, hop: float = 0.010, depth: float = 12.0
 ) -> Array:
     """What is heard: log energies of mel bands, (T, bands), one row every `hop` seconds of `window` seconds.
 
@@ -46,7 +46,8 @@ def log_mel(
         e_t = log(M P_t + 1e-6)
         x_t = max(e_t, max e - depth) - mean over t
 
-    What is fainter than the loudest by more than `depth` nats (6: 26 decibels) counts as silence, whatever noise it is.
+    What is fainter than the loudest by more than `depth` nats (12: 52 decibels) counts as silence, whatever noise it
+    is; of single words 6 may be better.
     The mean is of the room, the microphone and the voice, so that it is left out.
     Source: Davis & Mermelstein 1980, doi:10.1109/TASSP.1980.1163420.
 

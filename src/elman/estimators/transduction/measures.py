@@ -15,7 +15,9 @@ def bleu(truth: Sequence[str], found: Sequence[str], *, order: int = 4, lowercas
     """
     from sacrebleu.metrics.bleu import BLEU
 
-    return float(BLEU(lowercase=lowercase, max_ngram_order=order, force=True).corpus_score(list(found), [list(truth)]).score)
+    return float(
+        BLEU(lowercase=lowercase, max_ngram_order=order, force=True).corpus_score(list(found), [list(truth)]).score
+    )
 
 
 def chrf(truth: Sequence[str], found: Sequence[str]) -> float:
