@@ -80,7 +80,7 @@ DEMOS = {
     ),
     "generate": Demo(
         "Text in the manner of Shakespeare, letter by letter.",
-        ("{shipped}/shakespeare.txt.gz", "--hidden-size", "128", "--steps", "300"),
+        ("{shipped}/shakespeare.txt.gz", "--hidden-size", "128", "--steps", "1000"),
     ),
 }
 """by verb; `elman demo` without a name, or `forecast`, is in `jobs.run_demo`"""
