@@ -138,3 +138,15 @@ def test_real_files(shared_data):
     X, y = read_columns(shared_data / "tagging" / "ud_ewt" / "en_ewt-dev.form_upos_xpos.tsv.gz")
     assert len(X) == 2001
     assert (X[0][:3], y[0][:3]) == (["From", "the", "AP"], ["ADP", "DET", "PROPN"])
+
+
+def test_npz_of_sequences_of_several_lengths(tmp_path):
+    steps = np.arange(12).reshape(6, 2)
+    np.savez(tmp_path / "a.npz", X=steps, lengths=[1, 3, 2], y=["a", "b", "c"])
+    X, y, _ = read_examples(tmp_path / "a.npz", Columns())
+    assert [x.tolist() for x in X] == [steps[:1].tolist(), steps[1:4].tolist(), steps[4:].tolist()]
+    assert y.tolist() == ["a", "b", "c"]
+    for wrong in ([1, 3], [0, 6], [1.0, 5.0], [[6]]):
+        np.savez(tmp_path / "b.npz", X=steps, lengths=wrong)
+        with pytest.raises(DataError, match="lengths must be whole numbers"):
+            read_examples(tmp_path / "b.npz", Columns())

@@ -171,12 +171,17 @@ def predict(
 
 @command
 def demo(
+    name: Annotated[str, typer.Argument(help="The verb to see at work; --list names all there are.")] = "forecast",
     out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
+    all: Annotated[bool, typer.Option("--list", help="Name the demos, and run none.")] = False,
 ) -> None:
-    """Forecast real demand that ships with elman, judge it, and show what to try next. About a minute."""
-    from elman.cli.jobs import run_demo
+    """Learn from real data that ship with elman, judge it, and leave a report: each in a minute or two."""
+    from elman.cli.demos import list_demos, start_demo
 
-    run_demo(out)
+    if all:
+        list_demos()
+    else:
+        start_demo(name, out)
 
 
 @command

@@ -44,7 +44,8 @@ def read_examples(
 
     .csv, .tsv, .parquet, .jsonl   a table by `columns`
     .ts                            series of the UCR and UEA archives
-    .npz                           arrays X (N, T, F) or (N, T), and y
+    .npz                           arrays X (N, T, F) or (N, T), and y; where sequences differ in length, X (ΣT, F) is
+                                   all of them, one after the other, and an array named lengths (N,) says where to cut
     .conll, .conllu, .col          a name and its label in each line, an empty line between sentences
 
     All but .npz may be gzipped, with .gz at the end. Raises `DataError`, `UnknownNameError`, `OptionError`, each with
@@ -106,10 +107,21 @@ def _read_npz(path: Path, where: str) -> tuple[list[Any], Any]:
     arrays = read_npz(path, where)
     if "X" not in arrays:
         raise DataError(f"{where}: expected arrays named X and y, got {', '.join(arrays) or 'none'}. Rename them.")
-    y = arrays.get("y")
-    if y is not None and len(y) != len(arrays["X"]):
-        raise DataError(f"{where}: X and y must be of one length, got {len(arrays['X'])} and {len(y)}.")
-    return list(arrays["X"]), y
+    y, lengths = arrays.get("y"), arrays.get("lengths")
+    X = list(arrays["X"]) if lengths is None else _cut(arrays["X"], lengths, where)
+    if y is not None and len(y) != len(X):
+        raise DataError(f"{where}: X and y must be of one length, got {len(X)} and {len(y)}.")
+    return X, y
+
+
+def _cut(steps: np.ndarray, lengths: np.ndarray, where: str) -> list[np.ndarray]:
+    """The sequences that follow one another in an array of steps."""
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or (lengths < 1).any() or lengths.sum() != len(steps):
+        raise DataError(
+            f"{where}: lengths must be whole numbers of at least 1 whose sum is that of X's steps, {len(steps)}, got "
+            f"{lengths.dtype} {lengths.shape} with the sum {lengths.sum()}. Give the steps of each sequence."
+        )
+    return np.split(steps, np.cumsum(lengths, dtype=int)[:-1])
 
 
 def _as_lists(frame: Any) -> dict[str, list[Any]]:
