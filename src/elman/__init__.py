@@ -13,11 +13,14 @@ if TYPE_CHECKING:
     from elman.cells import CATALOGUE, Cell
     from elman.errors import ElmanError
     from elman.estimators import (
+        Captioner,
         Forecaster,
         LanguageModel,
         SequenceClassifier,
         SequenceRegressor,
         SequenceTagger,
+        Transcriber,
+        Translator,
         load,
     )
     from elman.evidence.study import judge, study
@@ -27,6 +30,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "CATALOGUE": "elman.cells",
+    "Captioner": "elman.estimators",
     "Cell": "elman.cells",
     "ElmanError": "elman.errors",
     "Forecaster": "elman.estimators",
@@ -35,6 +39,8 @@ _HOMES = {
     "SequenceClassifier": "elman.estimators",
     "SequenceRegressor": "elman.estimators",
     "SequenceTagger": "elman.estimators",
+    "Transcriber": "elman.estimators",
+    "Translator": "elman.estimators",
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
@@ -43,6 +49,7 @@ _FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "gra
 
 __all__ = [
     "CATALOGUE",
+    "Captioner",
     "Cell",
     "ElmanError",
     "Forecaster",
@@ -51,6 +58,8 @@ __all__ = [
     "SequenceClassifier",
     "SequenceRegressor",
     "SequenceTagger",
+    "Transcriber",
+    "Translator",
     "__version__",
     "judge",
     "load",

@@ -131,9 +131,9 @@ def forecast(
 
 @command
 def predict(
-    run: Annotated[Path, typer.Argument(help="Run folder of `elman forecast`, `classify`, `regress` or `tag`.")],
+    run: Annotated[Path, typer.Argument(help="Run folder of another verb.")],
     file: Annotated[
-        Path | None, typer.Argument(help="Sequences to label; or newer history, else the training data's end.")
+        Path | None, typer.Argument(help="Sequences to read; or newer history, else the training data's end.")
     ] = None,
     horizon: Annotated[int | None, typer.Option(help="Steps to forecast; else as trained.")] = None,
     future_file: Annotated[Path | None, typer.Option(help="Table with covariates known ahead.")] = None,
@@ -141,10 +141,11 @@ def predict(
     cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write; else it is printed.")] = None,
 ) -> None:
-    """Forecast from a trained RUN, after the end of FILE or of its training data; or label the sequences in FILE."""
+    """Forecast from a trained RUN, after the end of FILE or of its training data; or read the sequences in FILE."""
     from elman.cli.jobs import load_cells, percentages, predict_labels
     from elman.data import read_table, write_csv
     from elman.estimators import Forecaster, load
+    from elman.estimators.transduction.base import TextEstimator
 
     load_cells(cells, None)
     model = load(run)
@@ -153,6 +154,10 @@ def predict(
         ahead = None if future_file is None else read_table(future_file)
         options: dict[str, Any] = {"horizon": horizon, "future": ahead, "level": percentages(level)}
         table = model.predict(frame, backend="pandas", **options)
+    elif isinstance(model, TextEstimator):
+        from elman.cli.text_jobs import predict_texts
+
+        table = predict_texts(model, run, file)
     else:
         table = predict_labels(model, run, file)
     if out is not None:
@@ -257,6 +262,7 @@ def version() -> None:
 # The verbs of other modules, which need `command` from this one.
 from elman.cli import labels as _labels  # noqa: E402, F401
 from elman.cli import language as _language  # noqa: E402, F401
+from elman.cli import texts as _texts  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

@@ -75,7 +75,7 @@ def run_labels(
         X_test, y_test, _ = read_examples(test, columns, each_step=estimator.per_step)
         examples = Examples(X, y, X_test, y_test)
     judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **talk())
-    RunFolder(folder).write_text(COLUMNS, json.dumps(asdict(found), indent=2))
+    write_columns(folder, found)
     print_board(judged.scoreboard)
 
 
@@ -86,11 +86,19 @@ def predict_labels(estimator: Any, run: Path, file: Path | None) -> Any:
         raise OptionError(f"elman predict: {run} holds a {kind}, which generates. Use it so: elman generate {run}")
     if file is None:
         raise OptionError(f"elman predict: {run} labels sequences; name a file with some: elman predict {run} FILE.")
-    kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
-    kept |= {"inputs": tuple(kept.get("inputs", ())), "label": None}
-    columns = Columns(**kept)
-    X, _, _ = read_examples(file, columns, each_step=estimator.per_step)
+    X, _, _ = read_examples(file, read_kept_columns(run), each_step=estimator.per_step)
     return labels_frame(estimator, X)
+
+
+def write_columns(run: Path, columns: Columns) -> None:
+    """Keeps beside a model by which columns its table was read."""
+    RunFolder(run).write_text(COLUMNS, json.dumps(asdict(columns), indent=2))
+
+
+def read_kept_columns(run: Path) -> Columns:
+    """The columns that a run was trained with, to read a file without labels by."""
+    kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
+    return Columns(**kept | {"inputs": tuple(kept.get("inputs", ())), "label": None})
 
 
 def talk() -> dict[str, Any]:

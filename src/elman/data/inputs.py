@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.data.pictures import Pictures
 from elman.data.vocabulary import Vocabulary
 from elman.errors import DataError
 
@@ -112,7 +113,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 _SPACED = re.compile(rf"▁?(?:{_WORD.pattern})")
 ANALYZERS: dict[str, Callable[[str], list[str]]] = {
     "word": lambda text: _WORD.findall(text),
-    "spaced": lambda text: _SPACED.findall("▁" + "▁".join(text.replace("▁", " ").split())),
+    "spaced": lambda text: _SPACED.findall("".join(f"▁{word}" for word in text.replace("▁", " ").split())),
     "space": lambda text: text.split(),
     "character": list,
 }
@@ -238,8 +239,10 @@ class Names:
         return {"kind": "names", **known, **options}
 
 
-def inputs_from_json(kept: Mapping[str, Any]) -> Numbers | Names:
-    """What `to_json` wrote."""
+def inputs_from_json(kept: Mapping[str, Any]) -> Any:
+    """What `to_json` of `Numbers`, `Names` or `Pictures` wrote."""
+    if kept["kind"] == "pictures":
+        return Pictures.from_json(kept)
     if kept["kind"] == "numbers":
         return Numbers(tuple(kept["mean"]), tuple(kept["scale"]), tuple(kept["gaps"]))
     known, letters = (Vocabulary.from_json(kept[name]) for name in ("names", "letters"))

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -66,8 +66,10 @@ class PairEstimator(Estimator, ABC):
     hidden_size: int = 100
     dropout: float = 0.5
 
-    inputs_: Numbers | Names = field(init=False)
+    inputs_: Any = field(init=False)
     longest_: int = field(init=False)
+
+    passes: ClassVar[int] = 4  # through the data, where max_steps is None
 
     # -- fitting ---------------------------------------------------------------------------------------------------
 
@@ -99,7 +101,7 @@ class PairEstimator(Estimator, ABC):
         train = self._batches(encoded, targets, learn)
         validation = self._batches(encoded, targets, held) if len(held) else None
         self.hash_ = train.fingerprint()
-        steps = self.max_steps or enough_steps(len(train))
+        steps = self.max_steps or enough_steps(len(train), self.passes)
         self._train(seeded(self.seed_, self._network), train, validation, steps, folder, resume, progress)
         return self
 
@@ -149,7 +151,7 @@ class PairEstimator(Estimator, ABC):
             raise DataError(f"{where}: X must have at least one sequence, got none.")
         return sequences
 
-    def _learn_inputs(self, sequences: Sequence[Any]) -> Numbers | Names:
+    def _learn_inputs(self, sequences: Sequence[Any]) -> Any:
         if is_text(sequences):
             spelling = 0 if self.analyzer == "character" else self.spelling
             options = {"analyzer": self.analyzer, "lowercase": self.lowercase, "spelling": spelling}
@@ -224,9 +226,9 @@ class PairEstimator(Estimator, ABC):
         """Sets again what `_learn_targets` set, from `_state`."""
 
 
-def enough_steps(batches: int) -> int:
-    """Training steps for data of so many batches: four passes, more where data are few."""
-    return min(max(4 * batches, 1000), 20_000)
+def enough_steps(batches: int, passes: int) -> int:
+    """Training steps for data of so many batches: so many passes, more where data are few."""
+    return min(max(passes * batches, 1000), 20_000)
 
 
 def _by_length(encoded: Sequence[Tensor]) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:

@@ -78,7 +78,7 @@ class Board(ABC):
             return f"{self.network} was scored alone: no baseline, no verdict."
         mine, theirs = self.value(next(row for row in self.rows if row.is_network)), self.value(best)
         p, other = best.test.p_value, f"{best.model}{self.noun}"
-        chance = f"too few {self.unit} for a test" if math.isnan(p) else f"p = {text(p, 3)}"
+        chance = f"too few {self.unit} for a test" if math.isnan(p) else f"p = {text(p, 3)}".replace("= <", "< ")
         numbers = f"{self.measure()} {text(mine, 3)} against {text(theirs, 3)}, {chance}"
         if self.network_wins:
             better = f"{self.measure()} is higher" if self.higher else "error is lower"

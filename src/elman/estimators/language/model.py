@@ -301,7 +301,7 @@ class LanguageModel(Estimator):
         elif kept["kind"] == BPE:
             self.inputs_ = BytePairs.from_json(kept)
         else:
-            self.inputs_ = inputs_from_json(kept)  # pyright: ignore[reportAttributeAccessIssue]
+            self.inputs_ = inputs_from_json(kept)
         self.size_ = state["size"]
         self.network_ = self._network()
 

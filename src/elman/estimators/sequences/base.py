@@ -14,7 +14,7 @@ from elman.data.batching import PaddedBatches
 from elman.errors import OptionError
 from elman.estimators.base import one_of
 from elman.estimators.pairs import PairEstimator
-from elman.estimators.sequences.bodies import BODIES, StepBody
+from elman.estimators.sequences.bodies import BODIES, STEP_BODIES
 from elman.estimators.sequences.network import POOLINGS, Network
 
 
@@ -50,7 +50,7 @@ class SequenceEstimator(PairEstimator, ABC):
 
     def _network(self) -> Network:
         front = self._front()
-        kind = StepBody if self.per_step and self.body == "feed-forward" else BODIES[self.body]
+        kind = (STEP_BODIES if self.per_step else BODIES)[self.body]
         body = kind(front.size, self.longest_, bidirectional=self.bidirectional, **self.stack())
         pooling = None if self.per_step else self.pooling if self.body == "recurrent" else "last"
         return Network(front, body, pooling, self._outputs(), self.dropout, self._criterion())

@@ -139,7 +139,9 @@ BODIES: dict[str, type[Any]] = {
     "feed-forward": FeedForwardBody,
     "convolution": ConvolutionBody,
 }
-"""by the estimators' argument `body`; where every step has a label, "feed-forward" is a `StepBody`"""
+"""by the estimators' argument `body`"""
+STEP_BODIES: dict[str, type[Any]] = {**BODIES, "feed-forward": StepBody}
+"""the same where every step is labelled: a baseline that knows no time sees a step alone"""
 
 
 def within(x: Tensor, lengths: Tensor | None) -> Tensor:

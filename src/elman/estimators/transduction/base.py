@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from torch import Tensor
@@ -33,6 +33,12 @@ class TextEstimator(PairEstimator, ABC):
     target_min_count: int = 2
 
     targets_: Names = field(init=False)
+
+    kind: ClassVar[str]  # what its texts are: "translation", "transcript", "caption"
+
+    @abstractmethod
+    def predict(self, X: Any) -> list[str]:
+        """A text for each sequence."""
 
     def check(self) -> None:
         one_of(type(self).__name__, "target_analyzer", self.target_analyzer, list(ANALYZERS))
@@ -73,4 +79,4 @@ class TextEstimator(PairEstimator, ABC):
         return super()._state() | {"targets": self.targets_.to_json()}
 
     def _restore_targets(self, state: Mapping[str, Any]) -> None:
-        self.targets_ = inputs_from_json(state["targets"])  # pyright: ignore[reportAttributeAccessIssue]
+        self.targets_ = inputs_from_json(state["targets"])

@@ -87,13 +87,22 @@ class Transducer(nn.Module):
     end       the token that ends a sequence, and from which each begins
     sampling  share of the tokens so far that in training are the net's own guesses: it reads the true ones first, and
               then a mixture, both at once over all steps (Mihaylova & Martins 2019, arXiv:1906.07651)
+
+    unknown   whether `step` may give the unknown word, 0
     """
 
     def __init__(
-        self, encoder: nn.Module, decoder: AttentiveDecoder, end: int, sampling: float, smoothing: float
+        self,
+        encoder: nn.Module,
+        decoder: AttentiveDecoder,
+        end: int,
+        *,
+        sampling: float = 0.0,
+        smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder, self.decoder, self.end, self.sampling = encoder, decoder, end, sampling
+        self.unknown = True
         self.criterion = ClassLoss(smoothing=smoothing)
 
     def begin(self, x: Tensor, lengths: Tensor | None) -> State:
@@ -122,7 +131,10 @@ class Transducer(nn.Module):
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """One token of each row, (B,), and the state before it, to scores (B, tokens) and the state after."""
         read, _, state = self.decoder(tokens.unsqueeze(1), state)
-        return self.decoder.scores(read[:, 0]), state
+        z = self.decoder.scores(read[:, 0])
+        if not self.unknown:
+            z[:, 0] = -torch.inf
+        return z, state
 
     def select(self, state: State, rows: Tensor) -> State:
         """The state of these rows."""

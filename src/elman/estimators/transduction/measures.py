@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def bleu(truth: Sequence[str], found: Sequence[str], *, lowercase: bool = False) -> float:
-    """BLEU of all texts together, 0 to 100, as sacrebleu counts it (13a tokens).
+def bleu(truth: Sequence[str], found: Sequence[str], *, order: int = 4, lowercase: bool = False) -> float:
+    """BLEU of all texts together, 0 to 100, as sacrebleu counts it (13a tokens); order: longest run of words counted.
 
     Sources: Papineni et al. 2002, doi:10.3115/1073083.1073135; Post 2018, arXiv:1804.08771.
 
@@ -15,7 +15,7 @@ def bleu(truth: Sequence[str], found: Sequence[str], *, lowercase: bool = False)
     """
     from sacrebleu.metrics.bleu import BLEU
 
-    return float(BLEU(lowercase=lowercase).corpus_score(list(found), [list(truth)]).score)
+    return float(BLEU(lowercase=lowercase, max_ngram_order=order).corpus_score(list(found), [list(truth)]).score)
 
 
 def chrf(truth: Sequence[str], found: Sequence[str]) -> float:

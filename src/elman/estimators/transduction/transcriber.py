@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from elman.data.batch import Batch
 from elman.decode import ctc_beam, ctc_greedy
 from elman.errors import DataError
-from elman.estimators.base import whole
+from elman.estimators.base import one_of, whole
 from elman.estimators.front import Front
-from elman.estimators.sequences.bodies import RecurrentBody
+from elman.estimators.sequences.bodies import STEP_BODIES, Body
 from elman.estimators.transduction.base import TextEstimator
 from elman.estimators.transduction.measures import error_rate
 
@@ -23,11 +23,10 @@ from elman.estimators.transduction.measures import error_rate
 class TranscriptionNetwork(nn.Module):
     """log p of each label, or of none (0, the blank), at each step that the front leaves."""
 
-    def __init__(self, front: Front, labels: int, *, bidirectional: bool, dropout: float, **stack: Any) -> None:
+    def __init__(self, front: Front, body: Body, labels: int, dropout: float) -> None:
         super().__init__()
-        self.front, self.dropout = front, dropout
-        self.body = RecurrentBody(front.size, 0, bidirectional=bidirectional, dropout=dropout, **stack)
-        self.head = nn.Linear(self.body.size, labels)
+        self.front, self.body, self.dropout = front, body, dropout
+        self.head = nn.Linear(body.size, labels)
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, width) to (B, T', labels) and the lengths there."""
@@ -49,6 +48,7 @@ class Transcriber(TextEstimator):
     """A text for each signal by connectionist temporal classification: the net gives a label or none at each step, and
     learns from the sum over all paths that spell the text.
 
+    body       what goes through time: "recurrent"; the scoreboard's baselines are "feed-forward" and "convolution"
     num_beams  prefixes that are kept while the text is looked for; 1: the most probable path alone
 
     stride_    steps that are joined into one; at most 4, and so few that every text of the training data has twice as
@@ -65,12 +65,15 @@ class Transcriber(TextEstimator):
     True
     """
 
+    body: str = "recurrent"
     num_beams: int = 10
     target_analyzer: str = "character"
     target_min_count: int = 1
     hidden_size: int = 128
 
     stride_: int = field(init=False)
+
+    kind = "transcript"
 
     def predict(self, X: Any) -> list[str]:
         """The most probable text of each signal."""
@@ -91,6 +94,7 @@ class Transcriber(TextEstimator):
         return 1 - error_rate(list(y), self.predict(X))
 
     def check(self) -> None:
+        one_of(type(self).__name__, "body", self.body, list(STEP_BODIES))
         whole(type(self).__name__, "num_beams", self.num_beams)
         super().check()
 
@@ -121,7 +125,10 @@ class Transcriber(TextEstimator):
         return self.stride_
 
     def _network(self) -> TranscriptionNetwork:
-        return TranscriptionNetwork(self._front(), len(self.targets_), bidirectional=self.bidirectional, **self.stack())
+        front = self._front()
+        longest = -(-self.longest_ // self.stride_)
+        body = STEP_BODIES[self.body](front.size, longest, bidirectional=self.bidirectional, **self.stack())
+        return TranscriptionNetwork(front, body, len(self.targets_), self.dropout)
 
     def _state(self) -> dict[str, Any]:
         return super()._state() | {"stride": self.stride_}

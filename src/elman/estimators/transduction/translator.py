@@ -50,6 +50,8 @@ class Translator(Writer):
 
     copy: bool = True
 
+    kind = "translation"
+
     def score(self, X: Any, y: Any) -> float:
         """BLEU of the translations, 0 to 100; see `measures.bleu`."""
         return bleu(list(y), self.predict(X))
@@ -57,9 +59,12 @@ class Translator(Writer):
     def _encoder(self) -> StepsEncoder:
         return StepsEncoder(self._front(), bidirectional=self.bidirectional, **self.stack())
 
+    def _copies(self) -> bool:
+        return self.copy and isinstance(self.inputs_, Names)
+
     def _known(self, words: list[str], x: Any, weights: Tensor) -> list[str]:
-        if not self.copy or not isinstance(self.inputs_, Names):
-            return super()._known(words, x, weights)
+        if not self._copies():
+            return words
         source, looked = self.inputs_.cut(x), weights.argmax(1).tolist()
         space = "▁" if self.target_analyzer == "spaced" else ""
         return [word or space + source[place] for word, place in zip(words, looked, strict=True)]

@@ -42,6 +42,8 @@ class Writer(TextEstimator, ABC):
     dropout: float = 0.3
     batch_size: int = 64
 
+    passes = 8
+
     def predict(self, X: Any) -> list[str]:
         """The most probable text for each sequence that a search by `num_beams` beams finds."""
         return self.generate(X)
@@ -58,7 +60,7 @@ class Writer(TextEstimator, ABC):
     ) -> list[str]:
         """A text for each sequence, by a beam search, or with `num_beams=1` token by token.
 
-        max_new_tokens  where a text ends at the latest; None: twice the longest sequence's steps and ten more
+        max_new_tokens  where a text ends at the latest; None: twice the steps that it looks at and ten more
         options         of `elman.decode.Choice`, for num_beams=1: do_sample, temperature, top_k, …
         """
         beams = whole(self._at("generate"), "num_beams", self.num_beams if num_beams is None else num_beams)
@@ -88,13 +90,15 @@ class Writer(TextEstimator, ABC):
 
         def apply(x: Tensor, lengths: Tensor) -> list[tuple[list[int], Tensor]]:
             state = self.network_.begin(x, lengths)
-            codes = write(state, 2 * x.shape[1] + 10)
+            codes = write(state, 2 * state.memory.shape[1] + 10)
             ended = pad([torch.tensor([*row, self.network_.end]) for row in codes]).to(x.device)
             weights = self.network_.attend(ended, state).cpu()
             return [
                 (row, w[: len(row), :size]) for row, w, size in zip(codes, weights, state.valid.sum(1), strict=True)
             ]
 
+        self._check_fitted()
+        self.network_.unknown = self._copies()
         sequences = self._sequences(X, method)
         found = self._through(sequences, method, apply)
         names = ("", *self.targets_.vocabulary.names)
@@ -103,9 +107,13 @@ class Writer(TextEstimator, ABC):
             for x, (codes, weights) in zip(sequences, found, strict=True)
         ]
 
+    def _copies(self) -> bool:
+        """Whether an unknown word is written, for something to be put in its place."""
+        return False
+
     def _known(self, words: list[str], x: Any, weights: Tensor) -> list[str]:
         """The words with something in place of an unknown one, ""."""
-        return [word for word in words if word]
+        return words
 
     def check(self) -> None:
         where = type(self).__name__
@@ -129,7 +137,8 @@ class Writer(TextEstimator, ABC):
         decoder = AttentiveDecoder(
             len(self.targets_) + 1, self.embedding_size, encoder.size, self.attention, **self.stack()
         )
-        return Transducer(encoder, decoder, len(self.targets_), self.sampling, self.label_smoothing)
+        options = {"sampling": self.sampling, "smoothing": self.label_smoothing}
+        return Transducer(encoder, decoder, len(self.targets_), **options)
 
 
 def _token_by_token(network: Transducer, state: State, most: int, choice: Choice, seed: int | None) -> list[list[int]]:

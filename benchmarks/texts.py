@@ -1,0 +1,131 @@
+"""Translation, transcription and captions, every setting at its default, on public data beside published results.
+
+    python benchmarks/texts.py FOLDER [--only Multi30k digits stamps] [--seeds 0 1 2] [--baselines] [--write]
+
+FOLDER holds the folders translation, speech and captioning of the shared data. With --baselines the scoreboard of each
+task is printed, too. --write puts the table into docs/results.md and the numbers into docs/results/texts.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from results import keep
+
+from elman.data.audio import log_mel
+from elman.data.examples import Columns, read_examples
+from elman.data.pairs import read_pairs
+from elman.estimators import Captioner, Transcriber, Translator
+from elman.evidence.label_study import Examples
+from elman.evidence.text_study import judge_texts
+from elman.evidence.texts import KINDS
+from elman.training.progress import progress_for
+
+
+@dataclass(frozen=True)
+class Task:
+    """Pairs to read, the estimator, the mark to reach as text, and what others published."""
+
+    read: Callable[[Path], Examples]
+    kind: type
+    mark: str
+    published: str
+
+
+def captions_of_photographs(folder: Path) -> Examples:
+    """German to English, test set of 2016."""
+    parts = []
+    for name in ("train", "test_2016_flickr"):
+        files = [folder / "translation" / "multi30k" / f"{name}.{language}.gz" for language in ("de", "en")]
+        pairs = read_pairs(files[0], files[1], Columns())
+        parts += [pairs.X, pairs.y]
+    return Examples(*parts)
+
+
+def strings_of_digits(folder: Path) -> Examples:
+    """3000 strings of 3 to 6 spoken digits to learn from, joined from other recordings than the 500 to judge by."""
+    with np.load(folder / "speech" / "fsdd_8khz_int16.npz") as data:
+        audio, offsets, digits, test = (
+            data["audio"] / np.float32(2**15),
+            data["offsets"],
+            data["digit"],
+            data["index"] < 5,
+        )
+    parts = []
+    for seed, (clips, count) in enumerate(((np.flatnonzero(~test), 3000), (np.flatnonzero(test), 500))):
+        dice = np.random.default_rng(seed)
+        strings = [dice.choice(clips, dice.integers(3, 7)) for _ in range(count)]
+        sounds = [np.concatenate([audio[offsets[i] : offsets[i + 1]] for i in string]) for string in strings]
+        parts += [[log_mel(sound, 8000) for sound in sounds], ["".join(map(str, digits[string])) for string in strings]]
+    return Examples(*parts)
+
+
+def stamps(folder: Path) -> Examples:
+    """A tenth of the pictures, at random, to judge by."""
+    where = folder / "captioning" / "stamps"
+    with np.load(where / "stamps48_rgb.npz") as data:
+        pictures = list(data["images"])
+    texts, _, _ = read_examples(where / "captions.tsv", Columns(inputs=("en",)))
+    return Examples.split(pictures, texts, 0.1, 0)
+
+
+TASKS = {
+    "Multi30k": Task(captions_of_photographs, Translator, "≥ 28.3", "LSTM 13.8, GRU 20.6, GRU with attention 28.3"),
+    "digits": Task(strings_of_digits, Transcriber, "≤ 0.05", ""),
+    "stamps": Task(stamps, Captioner, "above the nearest picture", ""),
+}
+
+
+def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, object]:
+    task, began = TASKS[name], time.perf_counter()
+    examples = task.read(folder)
+    model = task.kind(random_state=seed)
+    if with_baselines:
+        judged = judge_texts(model, examples, say=print, progress=progress_for("auto"))
+        print(judged.scoreboard.to_text())
+        texts = judged.texts
+    else:
+        texts = model.fit(examples.X, examples.y, progress=progress_for("auto")).predict(examples.X_test)
+    scores = {measure: of(list(examples.y_test), texts) for measure, of in KINDS[model.kind].measures.items()}
+    return {"task": name, "seed": seed, "scores": scores, "seconds": time.perf_counter() - began}
+
+
+def table(results: list[dict]) -> str:
+    found = ["| data | measure | by seed | mark | published | seconds |", "|---|---|---:|---:|---|---:|"]
+    for name, task in TASKS.items():
+        mine = [r for r in results if r["task"] == name]
+        for measure in mine[0]["scores"] if mine else ():
+            scores = " / ".join(f"{r['scores'][measure]:.3g}" for r in mine)
+            seconds = " / ".join(f"{r['seconds']:.0f}" for r in mine)
+            first = measure == next(iter(mine[0]["scores"]))
+            told = (task.mark, task.published, seconds) if first else ("", "", "")
+            found.append(f"| {name} | {measure} | **{scores}** | {' | '.join(told)} |")
+    return "\n".join(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--baselines", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    results = []
+    for name in options.only:
+        for seed in options.seeds:
+            results.append(run(options.folder, name, seed, options.baselines))
+            print(json.dumps(results[-1]), flush=True)
+    print(table(results))
+    if options.write:
+        keep("texts", table(results), results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""What the verbs that write texts do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from elman.cli.jobs import print_board, read_kept_columns, talk, write_columns
+from elman.data.examples import Columns
+from elman.data.pairs import Pairs, read_pairs
+from elman.errors import OptionError
+from elman.estimators.transduction.base import TextEstimator
+from elman.evidence.label_study import Examples
+from elman.evidence.text_study import text_study
+
+
+def run_texts(
+    estimator: TextEstimator,
+    learn: tuple[Path, Path | None],
+    test: tuple[Path | None, Path | None],
+    columns: Columns,
+    folder: Path,
+    *,
+    share: float,
+    resume: bool,
+) -> None:
+    """A study of pairs into a folder, with progress, and its scoreboard printed."""
+    if not 0 < share < 1:
+        raise OptionError(f"--share: must be between 0 and 1, got {share}. A tenth is 0.1.")
+    pairs = _with_texts(*learn, columns)
+    if test[0] is None:
+        examples = Examples.split(pairs.X, pairs.y, share, 0)
+    else:
+        judged = _with_texts(test[0], test[1], pairs.columns)
+        examples = Examples(pairs.X, pairs.y, judged.X, judged.y)
+    found = text_study(estimator, examples, folder, title=learn[0].name, resume=resume, **talk())
+    write_columns(folder, pairs.columns)
+    print_board(found.scoreboard)
+
+
+def predict_texts(estimator: TextEstimator, run: Path, file: Path | None) -> Any:
+    """A table of what the run writes of the sequences in a file, read by the columns that it was trained with."""
+    import pandas as pd
+
+    if file is None:
+        raise OptionError(f"elman predict: {run} writes texts; name a file to read: elman predict {run} FILE.")
+    texts = estimator.predict(read_pairs(file, None, read_kept_columns(run)).X)
+    return pd.DataFrame({"sequence": range(len(texts)), "text": texts})
+
+
+def _with_texts(file: Path, target: Path | None, columns: Columns) -> Pairs:
+    pairs = read_pairs(file, target, columns)
+    if pairs.y is None:
+        raise OptionError(
+            f"{file}: texts are needed to learn from. Name their column, --text COL, or their file after this one."
+        )
+    return pairs

@@ -1,0 +1,82 @@
+"""Pairs of something and a text: lines of two files, rows of a table, sounds and pictures that a table names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from elman.data.audio import log_mel, read_wav
+from elman.data.examples import Columns, read_examples
+from elman.data.pictures import read_picture
+from elman.data.table import TABLES
+from elman.data.text_file import file_kind, read_lines
+from elman.errors import DataError
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Sequences X and a text y for each of them; y is None where none is given.
+
+    columns  of the table that they were read from
+    """
+
+    X: list[Any]
+    y: list[str] | None
+    columns: Columns = field(default_factory=Columns)
+
+
+def read_pairs(path: Path | str, target: Path | str | None, columns: Columns) -> Pairs:
+    """The pairs in a table, by `columns.inputs` and `columns.label`, or in the lines of two files.
+
+    A cell that names a sound (.wav, .flac, .ogg) or a picture (.png, .jpg, …), from the table's folder on, is read from
+    there: a sound as `log_mel`, a picture as (H, W, 3). An .npz file has its own arrays X and y.
+
+    Raises `DataError` with the file and the row of what is missing, broken or alone, and what `read_examples` raises.
+    """
+    path = Path(path)
+    where = f"read_pairs({str(path)!r})"
+    if file_kind(path) in (*TABLES, ".jsonl", ".npz") and target is None:
+        X, y, found = read_examples(path, columns)
+        X = [_read(cell, path, row, where) for row, cell in enumerate(X, 1)]
+        return Pairs(X, None if y is None else [str(text) for text in y], found)
+    X = _lines(path, where)
+    if target is None:
+        return Pairs(X, None)
+    y = _lines(Path(target), f"read_pairs({str(target)!r})")
+    if len(X) != len(y):
+        raise DataError(
+            f"{where}: expected a line for each of the {len(y)} in {target}, got {len(X)}. Align the files."
+        )
+    for number, (a, b) in enumerate(zip(X, y, strict=True), 1):
+        if not a.strip() or not b.strip():
+            raise DataError(f"{path if not a.strip() else target}: line {number} is empty. Leave the pair out of both.")
+    return Pairs(X, y)
+
+
+def _lines(path: Path, where: str) -> list[str]:
+    lines = read_lines(path, where)
+    return lines[:-1] if not lines[-1].strip() else lines
+
+
+def _sound(path: Path) -> Any:
+    return log_mel(*read_wav(path))
+
+
+READERS: dict[str, Callable[[Path], Any]] = {
+    **dict.fromkeys((".wav", ".flac", ".ogg"), _sound),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp"), read_picture),
+}
+"""by suffix, how a file is read that a table's cell names"""
+
+
+def _read(cell: Any, table: Path, row: int, where: str) -> Any:
+    """What a cell names, or the cell."""
+    reader = READERS.get(Path(cell).suffix.lower()) if isinstance(cell, str) and len(cell) < 4096 else None
+    if reader is None:
+        return cell
+    try:
+        return reader(table.parent / cell)
+    except DataError as problem:
+        raise DataError(f"{where}: row {row}: {problem}") from None

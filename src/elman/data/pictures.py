@@ -1,0 +1,96 @@
+"""Pictures: from a file, and as rows of numbers of one size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from elman.errors import DataError
+
+Array = np.ndarray
+
+
+def read_picture(path: Path | str) -> Array:
+    """A picture's red, green and blue, (H, W, 3) uint8; raises `DataError` for a file that is missing or broken."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise DataError(f"{path}: pictures need the package pillow. Run: pip install pillow") from None
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. Check the name.") from None
+    except (OSError, ValueError, SyntaxError) as problem:  # PIL's own errors are of these kinds
+        reason = " ".join(str(problem).split())
+        raise DataError(f"{path}: must be a picture (png, jpeg, …), got {reason}. Mend or leave it out.") from None
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures (H, W) or (H, W, C) as rows of pixels of one size, standardised by the training data.
+
+    size         (H, W) that all are brought to
+    mean, scale  (C,) of each colour
+
+    >>> pictures = Pictures.fit([np.zeros((4, 4, 3)), np.ones((4, 4, 3))], 4)
+    >>> pictures.encode([np.ones((8, 8, 3))], "here")[0].shape, pictures.width
+    (torch.Size([16, 3]), 3)
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, pictures: Sequence[Any], side: int, where: str = "Pictures") -> Pictures:
+        """Means and spreads over all pixels; a picture's longer side becomes `side` pixels, by the first one's form."""
+        first = _pixels(pictures[0], 0, None, where)
+        height, width = first.shape[:2]
+        size = max(1, round(side * height / max(height, width))), max(1, round(side * width / max(height, width)))
+        blank = cls(size, (0.0,) * first.shape[2], (1.0,) * first.shape[2])
+        every = torch.cat(blank.encode(pictures, where)).double()
+        return cls(size, tuple(every.mean(0).tolist()), tuple(every.std(0).clamp(min=1e-6).tolist()))
+
+    @property
+    def width(self) -> int:
+        """C, the colours."""
+        return len(self.mean)
+
+    def encode(self, pictures: Sequence[Any], where: str) -> list[Tensor]:
+        """Each picture as (H·W, C), row after row; raises `DataError` with the number of the first that is none."""
+        encoded = []
+        mean, scale = torch.tensor(self.mean), torch.tensor(self.scale)
+        for row, picture in enumerate(pictures):
+            x = torch.from_numpy(_pixels(picture, row, self.width, where)).float().permute(2, 0, 1)
+            if x.shape[1:] != self.size:
+                x = F.interpolate(x[None], self.size, mode="bilinear", antialias=True, align_corners=False)[0]
+            encoded.append((x.flatten(1).T - mean) / scale)
+        return encoded
+
+    def to_json(self) -> dict[str, Any]:
+        """What a config file keeps."""
+        return {"kind": "pictures", "size": list(self.size), "mean": list(self.mean), "scale": list(self.scale)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Pictures:
+        """What `to_json` wrote."""
+        return cls((kept["size"][0], kept["size"][1]), tuple(kept["mean"]), tuple(kept["scale"]))
+
+
+def _pixels(picture: Any, row: int, colours: int | None, where: str) -> Array:
+    a = np.asarray(picture)
+    a = a[..., None] if a.ndim == 2 else a
+    wanted = "C" if colours is None else colours
+    if a.ndim != 3 or not a.size or a.dtype.kind not in "biuf" or (colours is not None and a.shape[2] != colours):
+        raise DataError(f"{where}: picture {row} must be numbers (H, W, {wanted}), got {a.shape} of {a.dtype}.")
+    if not np.isfinite(a).all():
+        raise DataError(f"{where}: picture {row} must be finite, got NaN or infinity. Mend or leave it out.")
+    return a
