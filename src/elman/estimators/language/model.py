@@ -25,8 +25,8 @@ from elman.training.progress import Progress
 BPE = "bpe"
 MANY = 20
 """texts of which whole ones are held back: of fewer, one alone may be unlike the others"""
-RECURRENT_DROPOUT = {"texts": 0.15, "frames": 0.4}
-"""the shares that were best on validation data: a million characters, and 14 000 frames"""
+LONG = 50_000
+"""tokens or frames above which a net rather learns too little than too much by heart"""
 AT_ONCE = 2000
 """steps of a text that is judged, lest the scores of a long one fill the memory"""
 
@@ -50,7 +50,7 @@ class LanguageModel(Estimator):
     vocabulary_size  tokens at most: the most frequent ones; of "bpe" 256 of them are single bytes
     embedding_size   parts of a token's vector
     truncate         steps of a window
-    recurrent_dropout   of the `Recurrent` stack; None: 0.15 for texts, 0.4 for piano rolls, of which there are fewer
+    recurrent_dropout   of the `Recurrent` stack; None: 0.15, but 0.4 for fewer than 50 000 tokens or frames
     validation       share that is held back to choose the best weights by: of 20 texts or more whole ones, else the
                      beginning of each
 
@@ -110,7 +110,8 @@ class LanguageModel(Estimator):
         held = [x for x in held if len(x) > 1]
         train = self._batches(self._stretches(learn))
         self.hash_ = train.fingerprint()
-        steps = self.max_steps or enough_steps(len(train))
+        self.length_ = sum(map(len, learn))
+        steps = self.max_steps or enough_steps(len(train), self.length_)
         network = seeded(self.seed_, self._network)
         network.begin_at(self._frequencies(learn))
         self._train(network, train, self._batches(held) if held else None, steps, folder, resume, progress)
@@ -209,8 +210,8 @@ class LanguageModel(Estimator):
 
     def stack(self) -> dict[str, Any]:
         """The arguments that are the `Recurrent` stack's."""
-        by_kind = RECURRENT_DROPOUT["frames" if getattr(self, "size_", 0) else "texts"]
-        chosen = by_kind if self.recurrent_dropout is None else self.recurrent_dropout
+        by_amount = 0.15 if getattr(self, "length_", LONG) >= LONG else 0.4
+        chosen = by_amount if self.recurrent_dropout is None else self.recurrent_dropout
         return super().stack() | {"recurrent_dropout": chosen}
 
     def check(self) -> None:
@@ -292,7 +293,11 @@ class LanguageModel(Estimator):
     # -- the run folder --------------------------------------------------------------------------------------------
 
     def _state(self) -> dict[str, Any]:
-        return {"inputs": None if self.inputs_ is None else self.inputs_.to_json(), "size": self.size_}
+        return {
+            "inputs": None if self.inputs_ is None else self.inputs_.to_json(),
+            "size": self.size_,
+            "length": self.length_,
+        }
 
     def _restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
         kept = state["inputs"]
@@ -302,10 +307,16 @@ class LanguageModel(Estimator):
             self.inputs_ = BytePairs.from_json(kept)
         else:
             self.inputs_ = inputs_from_json(kept)
-        self.size_ = state["size"]
+        self.size_, self.length_ = state["size"], state["length"]
         self.network_ = self._network()
 
 
-def enough_steps(batches: int) -> int:
-    """Training steps for texts that make so many batches: twelve passes, more where texts are few."""
-    return min(max(12 * batches, 2000), 20_000)
+def enough_steps(batches: int, length: int) -> int:
+    """Training steps for texts of so many tokens in all, which make so many batches.
+
+    15 000 / √length passes: 15 over a million tokens, 130 over 14 000; at most 20 000 steps.
+
+    >>> enough_steps(600, 1_000_000), enough_steps(15, 14_000)
+    (9000, 1902)
+    """
+    return min(math.ceil(15_000 / math.sqrt(length) * batches), 20_000)
