@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from results import keep
+from speech import RATE, spoken_digits
 
 from elman.data.audio import log_mel
 from elman.data.examples import Columns, read_examples
@@ -50,19 +51,12 @@ def captions_of_photographs(folder: Path) -> Examples:
 
 def strings_of_digits(folder: Path) -> Examples:
     """3000 strings of 3 to 6 spoken digits to learn from, joined from other recordings than the 500 to judge by."""
-    with np.load(folder / "speech" / "fsdd_8khz_int16.npz") as data:
-        audio, offsets, digits, test = (
-            data["audio"] / np.float32(2**15),
-            data["offsets"],
-            data["digit"],
-            data["index"] < 5,
-        )
-    parts = []
-    for seed, (clips, count) in enumerate(((np.flatnonzero(~test), 3000), (np.flatnonzero(test), 500))):
+    data, parts = spoken_digits(folder), []
+    for seed, (clips, count) in enumerate(((np.flatnonzero(~data.test), 3000), (np.flatnonzero(data.test), 500))):
         dice = np.random.default_rng(seed)
         strings = [dice.choice(clips, dice.integers(3, 7)) for _ in range(count)]
-        sounds = [np.concatenate([audio[offsets[i] : offsets[i + 1]] for i in string]) for string in strings]
-        parts += [[log_mel(sound, 8000) for sound in sounds], ["".join(map(str, digits[string])) for string in strings]]
+        parts.append([log_mel(np.concatenate([data.sounds[i] for i in string]), RATE) for string in strings])
+        parts.append(["".join(map(str, data.digit[string])) for string in strings])
     return Examples(*parts)
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from elman.cells import CATALOGUE, Cell
     from elman.errors import ElmanError
     from elman.estimators import (
+        AnomalyDetector,
         Captioner,
         Forecaster,
         LanguageModel,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "AnomalyDetector": "elman.estimators",
     "CATALOGUE": "elman.cells",
     "Captioner": "elman.estimators",
     "Cell": "elman.cells",
@@ -49,6 +51,7 @@ _FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "gra
 
 __all__ = [
     "CATALOGUE",
+    "AnomalyDetector",
     "Captioner",
     "Cell",
     "ElmanError",

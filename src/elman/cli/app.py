@@ -143,8 +143,10 @@ def predict(
 ) -> None:
     """Forecast from a trained RUN, after the end of FILE or of its training data; or read the sequences in FILE."""
     from elman.cli.jobs import load_cells, percentages, predict_labels
+    from elman.cli.text_jobs import predict_texts
+    from elman.cli.watch_jobs import predict_anomalies
     from elman.data import read_table, write_csv
-    from elman.estimators import Forecaster, load
+    from elman.estimators import AnomalyDetector, Forecaster, load
     from elman.estimators.transduction.base import TextEstimator
 
     load_cells(cells, None)
@@ -154,9 +156,9 @@ def predict(
         ahead = None if future_file is None else read_table(future_file)
         options: dict[str, Any] = {"horizon": horizon, "future": ahead, "level": percentages(level)}
         table = model.predict(frame, backend="pandas", **options)
+    elif isinstance(model, AnomalyDetector):
+        table = predict_anomalies(model, run, file)
     elif isinstance(model, TextEstimator):
-        from elman.cli.text_jobs import predict_texts
-
         table = predict_texts(model, run, file)
     else:
         table = predict_labels(model, run, file)
@@ -263,6 +265,7 @@ def version() -> None:
 from elman.cli import labels as _labels  # noqa: E402, F401
 from elman.cli import language as _language  # noqa: E402, F401
 from elman.cli import texts as _texts  # noqa: E402, F401
+from elman.cli import watch as _watch  # noqa: E402, F401
 
 if __name__ == "__main__":
     main()

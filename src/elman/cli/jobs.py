@@ -86,7 +86,7 @@ def predict_labels(estimator: Any, run: Path, file: Path | None) -> Any:
         raise OptionError(f"elman predict: {run} holds a {kind}, which generates. Use it so: elman generate {run}")
     if file is None:
         raise OptionError(f"elman predict: {run} labels sequences; name a file with some: elman predict {run} FILE.")
-    X, _, _ = read_examples(file, read_kept_columns(run), each_step=estimator.per_step)
+    X, _, _ = read_examples(file, kept_columns(run), each_step=estimator.per_step)
     return labels_frame(estimator, X)
 
 
@@ -95,8 +95,8 @@ def write_columns(run: Path, columns: Columns) -> None:
     RunFolder(run).write_text(COLUMNS, json.dumps(asdict(columns), indent=2))
 
 
-def read_kept_columns(run: Path) -> Columns:
-    """The columns that a run was trained with, to read a file without labels by."""
+def kept_columns(run: Path) -> Columns:
+    """The columns that a run was trained with, but for the label."""
     kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
     return Columns(**kept | {"inputs": tuple(kept.get("inputs", ())), "label": None})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from elman.cli.jobs import print_board, read_kept_columns, talk, write_columns
+from elman.cli.jobs import kept_columns, print_board, talk, write_columns
 from elman.data.examples import Columns
 from elman.data.pairs import Pairs, read_pairs
 from elman.errors import OptionError
@@ -44,7 +44,7 @@ def predict_texts(estimator: TextEstimator, run: Path, file: Path | None) -> Any
 
     if file is None:
         raise OptionError(f"elman predict: {run} writes texts; name a file to read: elman predict {run} FILE.")
-    texts = estimator.predict(read_pairs(file, None, read_kept_columns(run)).X)
+    texts = estimator.predict(read_pairs(file, None, kept_columns(run)).X)
     return pd.DataFrame({"sequence": range(len(texts)), "text": texts})
 
 

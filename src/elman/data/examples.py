@@ -33,11 +33,14 @@ class Columns:
     time: str | None = None
 
 
-def read_examples(path: Path | str, columns: Columns, *, each_step: bool = False) -> tuple[list[Any], Any, Columns]:
+def read_examples(
+    path: Path | str, columns: Columns, *, each_step: bool = False, one: bool = False
+) -> tuple[list[Any], Any, Columns]:
     """Sequences X, their targets y, and the columns that were read: those given, with a table's inputs named.
 
     y: one target of each sequence or, with `each_step`, of each step; None without a label. By the columns that come
-    back, another table is read alike even where it has more.
+    back, another table is read alike even where it has more. With `one`, the rows of a table are the steps of one
+    sequence where no column names it.
 
     .csv, .tsv, .parquet, .jsonl   a table by `columns`
     .ts                            series of the UCR and UEA archives
@@ -61,7 +64,8 @@ def read_examples(path: Path | str, columns: Columns, *, each_step: bool = False
         raise DataError(f"{where}: expected {known}, got {kind or 'no suffix'!r}.")
     table = _read_jsonl(path, where) if kind == ".jsonl" else _as_lists(read_table(path))
     columns = _with_inputs(columns, table)
-    X, y = _by_sequence(table, columns, each_step, where) if columns.sequence else _by_row(table, columns, where)
+    rows_are_steps = one or columns.sequence is not None
+    X, y = _by_sequence(table, columns, each_step, where) if rows_are_steps else _by_row(table, columns, where)
     return X, y, columns
 
 
@@ -161,7 +165,8 @@ def _by_row(table: dict[str, list[Any]], columns: Columns, where: str) -> tuple[
 
 
 def _by_sequence(table: dict[str, list[Any]], columns: Columns, each_step: bool, where: str) -> tuple[list[Any], Any]:
-    keys = _column(table, str(columns.sequence), where)
+    steps = len(next(iter(table.values())))
+    keys = [""] * steps if columns.sequence is None else _column(table, columns.sequence, where)
     order: dict[Any, list[int]] = {}
     for row, key in enumerate(keys):
         order.setdefault(key, []).append(row)

@@ -249,6 +249,22 @@ def inputs_from_json(kept: Mapping[str, Any]) -> Any:
     return Names(known, kept["analyzer"], kept["lowercase"], letters, kept["spelling"])
 
 
+def as_sequences(X: Any, where: str) -> list[Any]:
+    """The sequences of X as a list, the rows of an array or a frame too; raises `DataError` where there are none."""
+    if hasattr(X, "toarray"):
+        raise DataError(f"{where}: sparse data are not supported, got {type(X).__name__}. Write X.toarray().")
+    if hasattr(X, "__array__") and (not hasattr(X, "__len__") or getattr(X, "ndim", 1) > 1):
+        X = np.asarray(X)  # a frame's rows, where a list of it would be its columns
+    if isinstance(X, str) or not hasattr(X, "__iter__") or not hasattr(X, "__len__"):
+        raise DataError(f"{where}: X must be a list of sequences, got {type(X).__name__}. Put one in a list: [x].")
+    if isinstance(X, np.ndarray) and X.ndim == 2 and not X.shape[1]:
+        raise DataError(f"{where}: 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+    sequences = list(X)
+    if not sequences:
+        raise DataError(f"{where}: X must have at least one sequence, got none.")
+    return sequences
+
+
 def is_text(sequences: Sequence[Any]) -> bool:
     """Whether these are texts, or lists of names, rather than numbers; the first one tells."""
     first = sequences[0] if len(sequences) else ()

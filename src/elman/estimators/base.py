@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,11 +107,16 @@ class Estimator(BaseEstimator):
         folder: Path | str | None,
         resume: bool,
         progress: Progress | None,
+        then: Callable[[], None] = lambda: None,
     ) -> None:
-        """Trains into a folder, or in memory alone, and keeps what came of it; a finished run is taken as it is."""
+        """Trains into a folder, or in memory alone, and keeps what came of it; a finished run is taken as it is.
+
+        then: learns from the trained net what else is to be kept, before anything is written.
+        """
         run = None if folder is None else RunFolder(folder)
         if run is not None and resume and run.finished:
             self._take(run)
+            then()
             return
         if run is not None:
             run.create(resume=resume)
@@ -126,6 +131,7 @@ class Estimator(BaseEstimator):
             resume=resume and where is not None,
             progress=progress,
         )
+        then()
         if run is not None:
             self._write(run)
 

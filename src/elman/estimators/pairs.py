@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.data.batching import PaddedBatches, pad
-from elman.data.inputs import ANALYZERS, Names, Numbers, inputs_from_json, is_text
+from elman.data.inputs import ANALYZERS, Names, Numbers, as_sequences, inputs_from_json, is_text
 from elman.errors import DataError, OptionError
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
 from elman.estimators.front import Front
@@ -87,7 +87,7 @@ class PairEstimator(Estimator, ABC):
         `resume` goes on from the folder's checkpoint; the result is the same as if it had not been interrupted.
         """
         self.check()
-        sequences = self._sequences(X, "fit")
+        sequences = as_sequences(X, self._at("fit"))
         self.seed_ = seed_of(self.random_state)
         self.inputs_ = self._learn_inputs(sequences)
         if y is None:
@@ -109,7 +109,7 @@ class PairEstimator(Estimator, ABC):
         """Goes on with more data, once through (or `max_steps`); the first call learns names, classes and scales."""
         if not hasattr(self, "network_"):
             return self.fit(X, y)
-        encoded = self.inputs_.encode(self._sequences(X, "partial_fit"), self._at("partial_fit"))
+        encoded = self.inputs_.encode(as_sequences(X, self._at("partial_fit")), self._at("partial_fit"))
         targets = self._encode_targets(self._read_targets(y, encoded))
         batches = self._batches(encoded, targets, np.arange(len(targets)))
         self._train(self.network_, batches, None, self.max_steps or len(batches), None, False, None)
@@ -134,22 +134,6 @@ class PairEstimator(Estimator, ABC):
         if self.stride is not None:
             whole(where, "stride", self.stride)
         self.check_common()
-
-    def _sequences(self, X: Any, method: str) -> list[Any]:
-        """The sequences as a list; raises `DataError` where there are none."""
-        where = self._at(method)
-        if hasattr(X, "toarray"):
-            raise DataError(f"{where}: sparse data are not supported, got {type(X).__name__}. Write X.toarray().")
-        if hasattr(X, "__array__") and (not hasattr(X, "__len__") or getattr(X, "ndim", 1) > 1):
-            X = np.asarray(X)  # a frame's rows, where a list of it would be its columns
-        if isinstance(X, str) or not hasattr(X, "__iter__") or not hasattr(X, "__len__"):
-            raise DataError(f"{where}: X must be a list of sequences, got {type(X).__name__}. Put one in a list: [x].")
-        if isinstance(X, np.ndarray) and X.ndim == 2 and not X.shape[1]:
-            raise DataError(f"{where}: 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-        sequences = list(X)
-        if not sequences:
-            raise DataError(f"{where}: X must have at least one sequence, got none.")
-        return sequences
 
     def _learn_inputs(self, sequences: Sequence[Any]) -> Any:
         if is_text(sequences):
@@ -199,11 +183,11 @@ class PairEstimator(Estimator, ABC):
     def _through(self, X: Any, method: str, apply: Callable[[Tensor, Tensor], Sequence[Any]]) -> list[Any]:
         """What `apply` gives for each sequence; it is called with (B, T, width) and lengths of many of like length."""
         self._check_fitted()
-        encoded = self.inputs_.encode(self._sequences(X, method), self._at(method))
+        encoded = self.inputs_.encode(as_sequences(X, self._at(method)), self._at(method))
         device = next(self.network_.parameters()).device
         found: list[Any] = [None] * len(encoded)
         with torch.no_grad():
-            for chosen, x, lengths in _by_length(encoded):
+            for chosen, x, lengths in by_length(encoded):
                 for i, one in zip(chosen, apply(x.to(device), lengths.to(device)), strict=True):
                     found[i] = one
         return found
@@ -226,15 +210,15 @@ class PairEstimator(Estimator, ABC):
         """Sets again what `_learn_targets` set, from `_state`."""
 
 
-def enough_steps(batches: int, passes: int) -> int:
+def enough_steps(batches: int, passes: int = 4) -> int:
     """Training steps for data of so many batches: so many passes, more where data are few."""
     return min(max(passes * batches, 1000), 20_000)
 
 
-def _by_length(encoded: Sequence[Tensor]) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
+def by_length(encoded: Sequence[Tensor], at_once: int = AT_ONCE) -> Iterator[tuple[np.ndarray, Tensor, Tensor]]:
     """Sequences of like length together: their numbers, padded x, and lengths."""
     sizes = np.array([len(x) for x in encoded])
     order = np.argsort(sizes, kind="stable")
-    for start in range(0, len(order), AT_ONCE):
-        chosen = order[start : start + AT_ONCE]
+    for start in range(0, len(order), at_once):
+        chosen = order[start : start + at_once]
         yield chosen, pad([encoded[i] for i in chosen]), torch.from_numpy(sizes[chosen])

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from elman.data.batching import pad
+from elman.data.inputs import as_sequences
 from elman.decode import Choice, beam_search, generate
 from elman.errors import OptionError
 from elman.estimators.base import one_of, whole
@@ -99,7 +100,7 @@ class Writer(TextEstimator, ABC):
 
         self._check_fitted()
         self.network_.unknown = self._copies()
-        sequences = self._sequences(X, method)
+        sequences = as_sequences(X, self._at(method))
         found = self._through(sequences, method, apply)
         names = ("", *self.targets_.vocabulary.names)
         return [
