@@ -39,8 +39,9 @@ class LanguageNetwork(nn.Module):
 
     def forward(self, x: Tensor, state: Any = None, lengths: Tensor | None = None) -> tuple[Tensor, Any]:
         """x (B, T, 1) codes or (B, T, notes) to scores (B, T, tokens or notes) and the state after."""
-        read = x if self.table is None else self.table(x[..., 0])
-        y, state = self.body(F.dropout(read, self.dropout, self.training), state, lengths)
+        # A frame is read whole: most notes go on from it, and one that is left out would be a lie about it.
+        read = x if self.table is None else F.dropout(self.table(x[..., 0]), self.dropout, self.training)
+        y, state = self.body(read, state, lengths)
         return self.head(F.dropout(y, self.dropout, self.training)), state
 
     def losses(self, z: Tensor, y: Tensor) -> Tensor:
