@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from elman.estimators import AnomalyDetector, LanguageModel, SequenceClassifier, SequenceRegressor
+from elman.estimators import (
+    AnomalyDetector,
+    Captioner,
+    LanguageModel,
+    SequenceClassifier,
+    SequenceRegressor,
+    SequenceTagger,
+    Transcriber,
+    Translator,
+)
+from elman.estimators.transduction.base import TextEstimator
 
 ANY_LENGTH = "a row of a 2-D X is a sequence, and sequences may have any length"
 CHECKS = {
@@ -21,40 +33,47 @@ CHECKS_OF_ANOMALIES = {
     "check_outliers_train": f"it goes on to shorter rows, {ANY_LENGTH}",
     "check_dtype_object": "what is not a number is a DataError, which is a ValueError, not a TypeError",
 }
-NUMBERS = "it fits on measured numbers, and the frames of a piano roll hold 0 and 1"
-WORDS = "it wants scikit-learn's words for a bad table; the one line that comes speaks of frames"
+FITTING = (
+    "check_fit_score_takes_y",
+    "check_estimators_overwrite_params",
+    "check_dont_overwrite_parameters",
+    "check_estimators_fit_returns_self",
+    "check_readonly_memmap_input",
+    "check_n_features_in_after_fitting",
+    "check_positive_only_tag_during_fit",
+    "check_estimators_dtypes",
+    "check_dtype_object",
+    "check_pipeline_consistency",
+    "check_estimators_pickle",
+    "check_f_contiguous_array_estimator",
+    "check_methods_sample_order_invariance",
+    "check_methods_subset_invariance",
+    "check_dict_unchanged",
+    "check_fit_idempotent",
+    "check_fit_check_is_fitted",
+    "check_n_features_in",
+    "check_fit2d_predict1d",
+)
+"""checks that fit"""
+SMALL = ("check_fit2d_1sample", "check_fit2d_1feature")
+EMPTY = ("check_estimators_empty_data_messages", "check_estimators_nan_inf")
+SPARSE = ("check_estimator_sparse_array", "check_estimator_sparse_matrix")
+WORDS = "it wants scikit-learn's words for a bad table; the one line that comes speaks of frames, or of y"
 CHECKS_OF_LANGUAGE = {
-    "check_fit_score_takes_y": NUMBERS,
-    "check_estimators_overwrite_params": NUMBERS,
-    "check_dont_overwrite_parameters": NUMBERS,
-    "check_estimators_fit_returns_self": NUMBERS,
-    "check_readonly_memmap_input": NUMBERS,
-    "check_n_features_in_after_fitting": NUMBERS,
-    "check_positive_only_tag_during_fit": NUMBERS,
-    "check_estimators_dtypes": NUMBERS,
-    "check_dtype_object": NUMBERS,
-    "check_pipeline_consistency": NUMBERS,
-    "check_estimators_pickle": NUMBERS,
-    "check_f_contiguous_array_estimator": NUMBERS,
-    "check_methods_sample_order_invariance": NUMBERS,
-    "check_methods_subset_invariance": NUMBERS,
-    "check_dict_unchanged": NUMBERS,
-    "check_fit_idempotent": NUMBERS,
-    "check_fit_check_is_fitted": NUMBERS,
-    "check_n_features_in": NUMBERS,
-    "check_fit2d_predict1d": NUMBERS,
-    "check_estimators_empty_data_messages": WORDS,
-    "check_estimators_nan_inf": WORDS,
-    "check_estimator_sparse_array": WORDS,
-    "check_estimator_sparse_matrix": WORDS,
-    "check_fit2d_1sample": WORDS,
-    "check_fit2d_1feature": WORDS,
+    **dict.fromkeys(FITTING, "it fits on measured numbers, and the frames of a piano roll hold 0 and 1"),
+    **dict.fromkeys((*SMALL, *EMPTY, *SPARSE), WORDS),
+}
+CHECKS_OF_TEXTS = {
+    **dict.fromkeys(FITTING, "its y are numbers, one for each row, and here a y is a text, or a label for each step"),
+    **dict.fromkeys(SMALL, WORDS),
 }
 
 
 def skipped(estimator):
     if isinstance(estimator, AnomalyDetector):
         return CHECKS | CHECKS_OF_ANOMALIES
+    if isinstance(estimator, (TextEstimator, SequenceTagger)):
+        return CHECKS_OF_TEXTS
     return CHECKS_OF_LANGUAGE if isinstance(estimator, LanguageModel) else CHECKS
 
 
@@ -64,6 +83,10 @@ ESTIMATORS = [
     SequenceRegressor(**FITS),
     LanguageModel(**FITS),
     AnomalyDetector(hidden_size=8, max_steps=20),
+    SequenceTagger(),
+    Translator(),
+    Transcriber(),
+    Captioner(),
 ]
 
 
@@ -71,3 +94,15 @@ ESTIMATORS = [
 @parametrize_with_checks(ESTIMATORS, expected_failed_checks=skipped)
 def test_scikit_learn(estimator, check):
     check(estimator)
+
+
+def test_what_the_checks_cannot_fit_is_searched_and_cross_validated():
+    X, y = (
+        ["ein Hund", "eine Katze", "ein Haus"] * 6,
+        ["here we see a dog", "here we see a cat", "here we see a house"] * 6,
+    )
+    small = Translator(hidden_size=16, embedding_size=16, learning_rate=0.02)
+    search = GridSearchCV(small, {"max_steps": [1, 60]}, cv=2).fit(X, y)
+    assert search.best_params_ == {"max_steps": 60}
+    words, labels = [text.split() for text in X], [np.array(["D", "N"])] * len(X)
+    assert cross_val_score(SequenceTagger(hidden_size=8, max_steps=60), words, labels, cv=2).min() == 1

@@ -44,11 +44,6 @@ class TextEstimator(PairEstimator, ABC):
         one_of(type(self).__name__, "target_analyzer", self.target_analyzer, list(ANALYZERS))
         super().check()
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.string = True
-        return tags
-
     def _read_targets(self, y: Any, encoded: Sequence[Tensor]) -> list[str]:
         where, texts = self._at("fit"), list(y)
         if len(texts) != len(encoded):

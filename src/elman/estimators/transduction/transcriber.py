@@ -77,6 +77,7 @@ class Transcriber(TextEstimator):
 
     def predict(self, X: Any) -> list[str]:
         """The most probable text of each signal."""
+        self._check_fitted()
 
         def apply(x: Tensor, lengths: Tensor) -> list[list[int]]:
             logs, lengths = self.network_(x, lengths)
