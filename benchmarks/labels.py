@@ -110,7 +110,8 @@ def _heard(data: Digits) -> list[np.ndarray]:
 def gestures(folder: Path, frames: int = 120) -> list[Examples]:
     """Each of seven videos by what was learned from the other six, cut into overlapping stretches.
 
-    Of each video frame: hands, wrists and head as seen from the spine, and how far they moved since the frame before.
+    Of each video frame: hands, wrists and head as seen from the spine, and how far they moved since the frame before,
+    each standardised within its video, for no two stand, sit or were filmed alike.
     """
     videos = []
     for path in sorted((folder / "tagging" / "gesture_phase").glob("*_raw.csv")):
@@ -119,7 +120,8 @@ def gestures(folder: Path, frames: int = 120) -> list[Examples]:
         places = (places - places[:, 3:4]).reshape(len(rows), 18)
         moved = np.diff(places, axis=0, prepend=places[:1])
         phase = np.array([row[-1].strip().lower().replace("preparação", "preparation") for row in rows])
-        videos.append((np.hstack([places, moved]), phase))
+        X = np.hstack([places, moved])
+        videos.append(((X - X.mean(0)) / (X.std(0) + 1e-6), phase))
     found = []
     for held, (X_test, y_test) in enumerate(videos):
         others = [video for i, video in enumerate(videos) if i != held]
