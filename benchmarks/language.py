@@ -10,14 +10,12 @@ docs/results.md and the numbers into docs/results/language.json.
 
 from __future__ import annotations
 
-import argparse
-import json
 import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from results import keep
+from results import main
 
 from elman.data.corpus import read_corpus
 from elman.estimators import LanguageModel
@@ -70,23 +68,5 @@ def table(results: list[dict[str, object]]) -> str:
     return "\n".join(found)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--baselines", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
-    results = []
-    for name in options.only:
-        for seed in options.seeds:
-            results.append(run(options.folder, name, seed, options.baselines))
-            print(json.dumps(results[-1]), flush=True)
-    print(table(results))
-    if options.write:
-        keep("language", table(results), results)
-
-
 if __name__ == "__main__":
-    main()
+    main("language", __doc__, TASKS, run, table)

@@ -1,10 +1,11 @@
-"""Where the benchmarks keep what they measured: a table in docs/results.md, the numbers in docs/results/*.json."""
+"""How a benchmark is run by seeds, and where it keeps what it measured: docs/results.md and docs/results/*.json."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,3 +26,28 @@ def keep(name: str, table: str, results: Sequence[Any]) -> None:
     page, (begin, end) = DOCS / "results.md", (f"<!-- {name} -->", f"<!-- /{name} -->")
     before, rest = page.read_text().split(begin)
     page.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")
+
+
+def main(
+    name: str,
+    about: str | None,
+    tasks: Iterable[str],
+    run: Callable[[Path, str, int, bool], dict[str, object]],
+    table: Callable[[list[dict[str, object]]], str],
+) -> None:
+    """A benchmark's command line: every task and seed by `run(folder, task, seed, with_baselines)`, then a table."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", nargs="+", choices=list(tasks), default=list(tasks))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--baselines", action="store_true")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    results = []
+    for task in options.only:
+        for seed in options.seeds:
+            results.append(run(options.folder, task, seed, options.baselines))
+            print(json.dumps(results[-1]), flush=True)
+    print(table(results))
+    if options.write:
+        keep(name, table(results), results)

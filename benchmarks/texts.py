@@ -8,15 +8,13 @@ task is printed, too. --write puts the table into docs/results.md and the number
 
 from __future__ import annotations
 
-import argparse
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from results import keep
+from results import main
 from speech import RATE, spoken_digits
 
 from elman.data.audio import log_mel
@@ -103,23 +101,5 @@ def table(results: list[dict]) -> str:
     return "\n".join(found)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--only", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--baselines", action="store_true")
-    parser.add_argument("--write", action="store_true")
-    options = parser.parse_args()
-    results = []
-    for name in options.only:
-        for seed in options.seeds:
-            results.append(run(options.folder, name, seed, options.baselines))
-            print(json.dumps(results[-1]), flush=True)
-    print(table(results))
-    if options.write:
-        keep("texts", table(results), results)
-
-
 if __name__ == "__main__":
-    main()
+    main("texts", __doc__, TASKS, run, table)
