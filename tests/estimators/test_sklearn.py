@@ -81,8 +81,8 @@ FITS = {"hidden_size": 16, "max_steps": 150, "learning_rate": 0.02, "dropout": 0
 ESTIMATORS = [
     SequenceClassifier(**FITS),
     SequenceRegressor(**FITS),
-    LanguageModel(**FITS),
-    AnomalyDetector(hidden_size=8, max_steps=20),
+    LanguageModel(hidden_size=4, max_steps=2),
+    AnomalyDetector(hidden_size=4, max_steps=5),
     SequenceTagger(),
     Translator(),
     Transcriber(),
