@@ -20,8 +20,9 @@ from elman.data.audio import log_mel
 from elman.data.examples import read_columns
 from elman.data.ts_file import read_ts
 from elman.estimators import SequenceClassifier, SequenceTagger
+from elman.evidence.judging import timed
 from elman.evidence.label_study import Examples
-from elman.evidence.labels import LabelBoard, Labelled, timed
+from elman.evidence.labels import LabelBoard, Labelled
 from elman.evidence.simple import baselines
 
 
@@ -150,10 +151,10 @@ def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, o
     parts: dict[str, list[Labelled]] = {}
     truth: list[np.ndarray] = []
     for examples in folds if isinstance(folds, list) else [folds]:
-        model = task.kind(random_state=seed)
+        model, data = task.kind(random_state=seed), (examples.X, examples.y, examples.X_test)
         models = {"elman": model} | (baselines(model, examples.X, examples.y) if with_baselines else {})
         for other, each in models.items():
-            parts.setdefault(other, []).append(timed(each, examples.X, examples.y, examples.X_test)[1])
+            parts.setdefault(other, []).append(Labelled.of(*timed(each, *data)))
         truth += list(examples.y_test) if model.per_step else [np.atleast_1d(label) for label in examples.y_test]
         print(f"{name}: {len(parts['elman'])} learned", flush=True)
     found = {

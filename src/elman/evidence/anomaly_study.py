@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from elman.cells import find_cell
 from elman.data.inputs import as_numbers
 from elman.errors import DataError
 from elman.estimators import AnomalyDetector
@@ -18,10 +18,9 @@ from elman.estimators.anomalies.alarm import Alarm
 from elman.evidence.anomalies import Alarmed, AnomalyBoard
 from elman.evidence.anomaly_baselines import anomaly_baselines
 from elman.evidence.anomaly_plots import WatchPlot, plot_watch
+from elman.evidence.judging import cell_of, judged_run
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
-from elman.training.progress import Progress
-from elman.training.run import RunFolder
 
 Array = np.ndarray
 
@@ -133,7 +132,7 @@ def judge_anomalies(
     it, and judges their alarms on the test sequences."""
     truth, X_test = examples.truth, examples.X_test
     each_step = truth is None or any(len(t) > 1 for t in truth)
-    name = type(find_cell(detector.cell, "watch")).__name__
+    name = cell_of(detector)
     say(f"{name}: {_amount(examples.X)} to learn from, {_amount(X_test)} to judge by.")
     start = time.perf_counter()
     detector.fit(examples.X, **training)
@@ -165,25 +164,15 @@ def anomaly_study(
     folder: Path | str,
     *,
     title: str,
-    resume: bool = False,
-    progress: Callable[[], Progress | None] = lambda: None,
-    say: Callable[[str], None] = lambda line: None,
+    **job: Any,
 ) -> JudgedAnomalies:
     """Judges a detector and leaves a run folder with its model, scoreboard and report.
 
-    `resume` goes on with a training that was killed. Raises what `fit` raises.
+    `job` is
+    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
     """
-    run = RunFolder(folder)
-    detector.check()
-    if not (resume and run.finished):
-        run.create(resume=resume)  # a name that is taken is told before anything is trained
-    judged = judge_anomalies(detector, examples, say=say, folder=run.path, resume=True, progress=progress())
-    report = anomaly_report(title, detector, examples, judged)
-    run.write_text("report.html", report.to_html())
-    run.write_text("card.md", report.to_markdown())
-    if judged.scoreboard is not None:
-        run.write_text("scoreboard.json", judged.scoreboard.to_json())
-    return judged
+    judge, report = partial(judge_anomalies, detector, examples), partial(anomaly_report, title, detector, examples)
+    return judged_run(detector, folder, judge, report, **job)
 
 
 def anomalies_frame(detector: AnomalyDetector, X: Sequence[Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,12 @@ import numpy as np
 from elman.data.inputs import Names
 from elman.errors import DataError
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.evidence.judging import cell_of, judged_run, timed
 from elman.evidence.label_plots import attention_html, plot_confusion, plot_numbers, tagged_html
-from elman.evidence.labels import LabelBoard, Labelled, timed
+from elman.evidence.labels import LabelBoard, Labelled
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
 from elman.evidence.simple import baselines
-from elman.training.progress import Progress
-from elman.training.run import RunFolder
 
 SHOWN = 6
 """examples in the report"""
@@ -70,12 +70,13 @@ def judge_labels(
 ) -> JudgedLabels:
     """Fits the estimator and every baseline on the same sequences and scores what they say of the test sequences."""
     name = _name(estimator)
+    data = examples.X, examples.y, examples.X_test
     found: dict[str, Labelled] = {}
     for other, model in baselines(estimator, examples.X, examples.y).items():
         say(f"Baseline: {other}.")
-        found[other] = timed(model, examples.X, examples.y, examples.X_test)[1]
+        found[other] = Labelled.of(*timed(model, *data))
     say(f"{name}: {len(examples.X)} sequences to learn from, {len(examples.X_test)} to judge by.")
-    _, found[name] = timed(estimator, examples.X, examples.y, examples.X_test, **training)
+    found[name] = Labelled.of(*timed(estimator, *data, **training))
     y = examples.y_test
     truth = np.concatenate([np.asarray(v) for v in y]) if estimator.per_step else np.asarray(y)
     sequence = np.repeat(np.arange(len(y)), [len(v) for v in y]) if estimator.per_step else None
@@ -90,22 +91,15 @@ def label_study(
     folder: Path | str,
     *,
     title: str,
-    resume: bool = False,
-    progress: Callable[[], Progress | None] = lambda: None,
-    say: Callable[[str], None] = lambda line: None,
+    **job: Any,
 ) -> JudgedLabels:
     """Judges an estimator and leaves a run folder with its model, scoreboard and report.
 
-    The model that is kept is the one that was judged: it saw nothing of the test sequences. `resume` goes on with a
-    training that was killed. Raises what `fit` raises.
+    The model that is kept is the one that was judged: it saw nothing of the test sequences. `job` is
+    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
     """
-    run = RunFolder(folder)
-    estimator.check()
-    if not (resume and run.finished):
-        run.create(resume=resume)  # a name that is taken is told before anything is trained
-    judged = judge_labels(estimator, examples, say=say, folder=run.path, resume=True, progress=progress())
-    label_report(title, estimator, examples, judged).write(run)
-    return judged
+    judge, report = partial(judge_labels, estimator, examples), partial(label_report, title, estimator, examples)
+    return judged_run(estimator, folder, judge, report, **job)
 
 
 def labels_frame(estimator: Any, X: Sequence[Any]) -> Any:
@@ -170,10 +164,7 @@ def _notes(estimator: SequenceEstimator, truth: np.ndarray) -> list[str]:
 
 
 def _name(estimator: SequenceEstimator) -> str:
-    from elman.cells import find_cell
-
-    cell = find_cell(estimator.cell, type(estimator).__name__)
-    return f"bidirectional {type(cell).__name__}" if estimator.bidirectional else type(cell).__name__
+    return f"bidirectional {cell_of(estimator)}" if estimator.bidirectional else cell_of(estimator)
 
 
 def _take(values: Any, chosen: np.ndarray) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,6 +57,12 @@ class Labelled:
     labels: Array
     fit_seconds: float = 0.0
     predict_seconds: float = 0.0
+
+    @classmethod
+    def of(cls, found: Any, fit_seconds: float, predict_seconds: float) -> Labelled:
+        """What a model predicted; labels of steps, a list of arrays, are joined."""
+        labels = np.concatenate(found) if isinstance(found, list) else np.asarray(found)
+        return cls(labels, fit_seconds, predict_seconds)
 
 
 @dataclass(frozen=True)
@@ -134,14 +139,3 @@ def _losses(truth: Array, found: Array, group: Array) -> Array:
     each = each.reshape(len(each), -1).mean(1)
     _, place = np.unique(group, return_inverse=True)
     return np.bincount(place, each) / np.bincount(place)
-
-
-def timed(model: Any, X: Any, y: Any, X_test: Any, **training: Any) -> tuple[Any, Labelled]:
-    """Fits a model, predicts, and says how long each took; labels of steps are joined."""
-    start = time.perf_counter()
-    model.fit(X, y, **training)
-    middle = time.perf_counter()
-    found = model.predict(X_test)
-    end = time.perf_counter()
-    labels = np.concatenate(found) if isinstance(found, list) else np.asarray(found)
-    return model, Labelled(labels, middle - start, end - middle)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from elman.cells import find_cell
 from elman.data.corpus import Corpus
 from elman.estimators import LanguageModel
+from elman.evidence.judging import cell_of, judged_run
 from elman.evidence.language_plots import plot_rolls, sample_html, surprise_html
 from elman.evidence.losses import LossBoard, Predicted
 from elman.evidence.next_token import baselines
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
-from elman.training.progress import Progress
-from elman.training.run import RunFolder
 
 KINDS = {"character": "character", "bpe": "piece"}
 """what a token is called, by the analyzer; by any other it is a word"""
@@ -44,7 +43,7 @@ def judge_language(
 
     The baselines read the model's own tokens, so that all are equally at a loss before an unknown one.
     """
-    name = type(find_cell(model.cell, "LanguageModel")).__name__
+    name = cell_of(model)
     learn, test = list(corpus.learn), list(corpus.test)
     say(f"{name}: {_amount(learn)} to learn from, {_amount(test)} to judge by.")
     start = time.perf_counter()
@@ -72,22 +71,15 @@ def language_study(
     folder: Path | str,
     *,
     title: str,
-    resume: bool = False,
-    progress: Callable[[], Progress | None] = lambda: None,
-    say: Callable[[str], None] = lambda line: None,
+    **job: Any,
 ) -> JudgedLanguage:
     """Judges a model and leaves a run folder with it, its scoreboard and a report with a sample.
 
-    The model that is kept is the one that was judged: it saw nothing of the test texts. `resume` goes on with a
-    training that was killed. Raises what `fit` raises.
+    The model that is kept is the one that was judged: it saw nothing of the test texts. `job` is
+    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
     """
-    run = RunFolder(folder)
-    model.check()
-    if not (resume and run.finished):
-        run.create(resume=resume)  # a name that is taken is told before anything is trained
-    judged = judge_language(model, corpus, say=say, folder=run.path, resume=True, progress=progress())
-    language_report(title, model, corpus, judged).write(run)
-    return judged
+    judge, report = partial(judge_language, model, corpus), partial(language_report, title, model, corpus)
+    return judged_run(model, folder, judge, report, **job)
 
 
 def language_report(title: str, model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> Report:

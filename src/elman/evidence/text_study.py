@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from elman.cells import find_cell
 from elman.estimators.transduction.base import TextEstimator
+from elman.evidence.judging import cell_of, judged_run, timed
 from elman.evidence.label_study import Examples
 from elman.evidence.phrases import baselines
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
 from elman.evidence.text_plots import captioned_html, compared_html, plot_attention
 from elman.evidence.texts import TextBoard, Written
-from elman.training.progress import Progress
-from elman.training.run import RunFolder
 
 SHOWN, LOOKED = 12, 2
 """examples in the report, and how many of them with a picture of where the net looked"""
@@ -37,24 +35,16 @@ def judge_texts(
     estimator: TextEstimator, examples: Examples, *, say: Callable[[str], None] = lambda line: None, **training: Any
 ) -> JudgedTexts:
     """Fits the estimator and every baseline on the same pairs and scores what they write of the test sequences."""
-    cell = type(find_cell(estimator.cell, type(estimator).__name__)).__name__
+    cell = cell_of(estimator)
+    data = examples.X, examples.y, examples.X_test
     found: dict[str, Written] = {}
     for name, model in baselines(estimator, examples.X).items():
         say(f"Baseline: {name}.")
-        found[name] = timed(model, examples)
+        found[name] = Written(*timed(model, *data))
     say(f"{cell}: {len(examples.X)} pairs to learn from, {len(examples.X_test)} to judge by.")
-    found[cell] = timed(estimator, examples, **training)
+    found[cell] = Written(*timed(estimator, *data, **training))
     board = TextBoard.build(found, list(examples.y_test), network=cell, kind=estimator.kind)
     return JudgedTexts(board, list(found[cell].texts))
-
-
-def timed(model: Any, examples: Examples, **training: Any) -> Written:
-    """Fits a model, lets it write of the test sequences, and says how long each took."""
-    start = time.perf_counter()
-    model.fit(examples.X, examples.y, **training)
-    middle = time.perf_counter()
-    texts = model.predict(examples.X_test)
-    return Written(texts, middle - start, time.perf_counter() - middle)
 
 
 def text_study(
@@ -63,22 +53,15 @@ def text_study(
     folder: Path | str,
     *,
     title: str,
-    resume: bool = False,
-    progress: Callable[[], Progress | None] = lambda: None,
-    say: Callable[[str], None] = lambda line: None,
+    **job: Any,
 ) -> JudgedTexts:
     """Judges an estimator and leaves a run folder with its model, scoreboard and report.
 
-    The model that is kept is the one that was judged: it saw nothing of the test pairs. `resume` goes on with a
-    training that was killed. Raises what `fit` raises.
+    The model that is kept is the one that was judged: it saw nothing of the test pairs. `job` is
+    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
     """
-    run = RunFolder(folder)
-    estimator.check()
-    if not (resume and run.finished):
-        run.create(resume=resume)  # a name that is taken is told before anything is trained
-    judged = judge_texts(estimator, examples, say=say, folder=run.path, resume=True, progress=progress())
-    text_report(title, estimator, examples, judged).write(run)
-    return judged
+    judge, report = partial(judge_texts, estimator, examples), partial(text_report, title, estimator, examples)
+    return judged_run(estimator, folder, judge, report, **job)
 
 
 def text_report(title: str, estimator: Any, examples: Examples, judged: JudgedTexts) -> Report:
