@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.data.text_file import read_bytes
 from elman.errors import DataError, OptionError
 
 Array = np.ndarray
@@ -23,12 +25,11 @@ def read_wav(path: Path | str) -> tuple[Array, int]:
         import soundfile
     except ImportError:
         raise DataError(f"{path}: sound needs the package soundfile. Run: pip install soundfile") from None
-    if not Path(path).is_file():
-        raise DataError(f"{path}: no such file. Check the name.")
+    data = read_bytes(Path(path), str(path))
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        samples, rate = soundfile.read(io.BytesIO(data), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as problem:
-        reason = " ".join(str(problem).split())
+        reason = " ".join(str(getattr(problem, "error_string", problem)).split())
         raise DataError(f"{path}: must be a sound file (wav, flac, ogg), got {reason} Mend or leave it out.") from None
     if not len(samples):
         raise DataError(f"{path}: must have a sample, got none. Leave it out.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from elman.data.text_file import read_bytes
 from elman.errors import DataError
 
 Array = np.ndarray
@@ -23,13 +25,12 @@ def read_picture(path: Path | str) -> Array:
         from PIL import Image
     except ImportError:
         raise DataError(f"{path}: pictures need the package pillow. Run: pip install pillow") from None
+    data = read_bytes(Path(path), str(path))
     try:
-        with Image.open(path) as picture:
+        with Image.open(io.BytesIO(data)) as picture:
             return np.asarray(picture.convert("RGB"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Check the name.") from None
     except (OSError, ValueError, SyntaxError) as problem:  # PIL's own errors are of these kinds
-        reason = " ".join(str(problem).split())
+        reason = " ".join(str(problem).split()).partition(" <")[0]  # PIL names the object in memory
         raise DataError(f"{path}: must be a picture (png, jpeg, …), got {reason}. Mend or leave it out.") from None
 
 

@@ -76,7 +76,7 @@ class Writer(TextEstimator, ABC):
                 return _token_by_token(self.network_, state, most, choice, seed)
             return _by_beam(self.network_, state, most, beams, penalty)
 
-        return [self._join(words) for words, _ in self._texts(X, "generate", write)]
+        return [self._join(words) for words, _ in self._texts(X, "generate", write, look=self._copies())]
 
     def align(self, X: Any) -> list[tuple[list[str], np.ndarray]]:
         """The words of what `predict` gives for each sequence, and where it looked for each of them, (T, S)."""
@@ -84,28 +84,28 @@ class Writer(TextEstimator, ABC):
         def write(state: State, most: int) -> list[list[int]]:
             return _by_beam(self.network_, state, most, self.num_beams, self.length_penalty)
 
-        return [(words, weights.numpy()) for words, weights in self._texts(X, "align", write)]
+        return [(words, looked.numpy()) for words, looked in self._texts(X, "align", write, look=True)]
 
-    def _texts(self, X: Any, method: str, write: Any) -> list[tuple[list[str], Tensor]]:
-        """The words for each sequence, and where the decoder looked for them."""
+    def _texts(self, X: Any, method: str, write: Any, *, look: bool) -> list[tuple[list[str], Tensor]]:
+        """The words for each sequence and, with `look`, where the decoder looked for them, else nothing of it."""
+        self._check_fitted()
+        self.network_.unknown = self._copies()
 
         def apply(x: Tensor, lengths: Tensor) -> list[tuple[list[int], Tensor]]:
             state = self.network_.begin(x, lengths)
             codes = write(state, 2 * state.memory.shape[1] + 10)
+            if not look:
+                return [(row, torch.empty(0)) for row in codes]
             ended = pad([torch.tensor([*row, self.network_.end]) for row in codes]).to(x.device)
-            weights = self.network_.attend(ended, state).cpu()
-            return [
-                (row, w[: len(row), :size]) for row, w, size in zip(codes, weights, state.valid.sum(1), strict=True)
-            ]
+            looked, sizes = self.network_.attend(ended, state).cpu(), state.valid.sum(1).tolist()
+            return [(row, a[: len(row), :size]) for row, a, size in zip(codes, looked, sizes, strict=True)]
 
-        self._check_fitted()
-        self.network_.unknown = self._copies()
         sequences = as_sequences(X, self._at(method))
         found = self._through(sequences, method, apply)
         names = ("", *self.targets_.vocabulary.names)
         return [
-            (self._known([names[code] for code in codes], x, weights), weights)
-            for x, (codes, weights) in zip(sequences, found, strict=True)
+            (self._known([names[code] for code in codes], x, looked), looked)
+            for x, (codes, looked) in zip(sequences, found, strict=True)
         ]
 
     def _copies(self) -> bool:
