@@ -76,7 +76,7 @@ class Writer(TextEstimator, ABC):
                 return _token_by_token(self.network_, state, most, choice, seed)
             return _by_beam(self.network_, state, most, beams, penalty)
 
-        return [self._join(words) for words, _ in self._texts(X, "generate", write, look=self._copies())]
+        return [self._join(words) for words, _ in self._texts(X, "generate", write)]
 
     def align(self, X: Any) -> list[tuple[list[str], np.ndarray]]:
         """The words of what `predict` gives for each sequence, and where it looked for each of them, (T, S)."""
@@ -86,10 +86,11 @@ class Writer(TextEstimator, ABC):
 
         return [(words, looked.numpy()) for words, looked in self._texts(X, "align", write, look=True)]
 
-    def _texts(self, X: Any, method: str, write: Any, *, look: bool) -> list[tuple[list[str], Tensor]]:
-        """The words for each sequence and, with `look`, where the decoder looked for them, else nothing of it."""
+    def _texts(self, X: Any, method: str, write: Any, *, look: bool = False) -> list[tuple[list[str], Tensor]]:
+        """The words for each sequence and, with `look` or to copy, where the decoder looked for them."""
         self._check_fitted()
-        self.network_.unknown = self._copies()
+        copies = self._copies()
+        look, self.network_.unknown = look or copies, copies
 
         def apply(x: Tensor, lengths: Tensor) -> list[tuple[list[int], Tensor]]:
             state = self.network_.begin(x, lengths)
