@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 import typer
 
+from elman.cli import options
+from elman.cli.options import Columns
+
 app = typer.Typer(
     name="elman",
     help="Recurrent networks on sequences: forecasts with intervals, judged against simple baselines.",
@@ -21,8 +24,6 @@ app = typer.Typer(
 
 bench = typer.Typer(help="Measure how fast compiled cells are, beside what else there is.", no_args_is_help=True)
 app.add_typer(bench, name="bench", rich_help_panel=None)
-
-Columns = list[str] | None
 
 
 def command(run: Callable[..., None], place: typer.Typer = app) -> Callable[..., None]:
@@ -75,12 +76,10 @@ def forecast(
     horizon: Annotated[int, typer.Option(help="Steps to forecast.")],
     series: Annotated[str | None, typer.Option(help="Column that names the series; without it, one series.")] = None,
     freq: Annotated[str | None, typer.Option(help="Frequency such as h, D, W-SUN, MS; else from the data.")] = None,
-    cell: Annotated[
-        str | None, typer.Option(help="Recurrent cell: lstm (default), another of the catalogue, or your own.")
-    ] = None,
-    cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+    cell: options.Cell = None,
+    cells: options.Cells = None,
+    out: options.Out = None,
+    resume: options.Resume = False,
     windows: Annotated[int, typer.Option(help="Test windows for the scoreboard.")] = 3,
     past: Annotated[Columns, typer.Option(help="Covariate known up to now; repeat for more.")] = None,
     future: Annotated[Columns, typer.Option(help="Covariate known ahead; repeat for more.")] = None,
@@ -89,21 +88,23 @@ def forecast(
     gaps: Annotated[str, typer.Option(help="Missing rows: error, missing (masked) or zero (no demand).")] = "error",
     strategy: Annotated[str, typer.Option(help="direct, or recursive for any horizon later.")] = "direct",
     output: Annotated[str, typer.Option(help="quantile, gaussian, student-t or negative-binomial.")] = "quantile",
-    hidden_size: Annotated[int, typer.Option(help="Units per layer.")] = 64,
-    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
-    steps: Annotated[int | None, typer.Option(help="Training steps; else by the amount of data.")] = None,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    hidden_size: options.HiddenSize = None,
+    layers: options.Layers = None,
+    steps: options.Steps = None,
+    more: options.More = None,
+    seed: options.Seed = 0,
 ) -> None:
     """Train on FILE, backtest, judge against baselines, write a run folder with forecast and report."""
-    from elman.cli.jobs import check_together, free_folder, load_cells, run_forecast
+    from elman.cli.jobs import build, check_together, run_folder, run_forecast
     from elman.data import read_table
-    from elman.estimators import Forecaster
 
-    cell = load_cells(cells, cell)
-    check_together(out, resume, future, future_file)
-    forecaster = Forecaster(
+    check_together(future, future_file)
+    forecaster = build(
+        "Forecaster",
+        cell,
+        cells,
+        more,
         horizon=horizon,
-        cell=cell,
         hidden_size=hidden_size,
         num_layers=layers,
         strategy=strategy,
@@ -120,7 +121,7 @@ def forecast(
         random_state=seed,
     )
     ahead = None if future_file is None else read_table(future_file)
-    folder = out or free_folder(Path("runs") / file.name.split(".")[0])
+    folder = run_folder("forecast", file, out, resume=resume)
     run_forecast(forecaster, read_table(file), folder, title=file.name, windows=windows, future=ahead, resume=resume)
     if (folder / "forecast.csv").exists():
         print(f"\nForecast: {folder / 'forecast.csv'}")
@@ -138,7 +139,7 @@ def predict(
     horizon: Annotated[int | None, typer.Option(help="Steps to forecast; else as trained.")] = None,
     future_file: Annotated[Path | None, typer.Option(help="Table with covariates known ahead.")] = None,
     level: Annotated[Columns, typer.Option(help="Prediction interval in percent; repeat for more. [80, 95]")] = None,
-    cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
+    cells: options.Cells = None,
     out: Annotated[Path | None, typer.Option(help="CSV to write; else it is printed.")] = None,
 ) -> None:
     """Forecast from a trained RUN, after the end of FILE or of its training data; or read the sequences in FILE."""
@@ -172,7 +173,7 @@ def predict(
 @command
 def demo(
     name: Annotated[str, typer.Argument(help="The verb to see at work; --list names all there are.")] = "forecast",
-    out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
+    out: options.Out = None,
     all: Annotated[bool, typer.Option("--list", help="Name the demos, and run none.")] = False,
 ) -> None:
     """Learn from real data that ship with elman, judge it, and leave a report: each in a minute or two."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
+import inspect
 import json
 import os
 import shutil
@@ -16,10 +18,11 @@ from typing import Any
 
 from rich.console import Console
 
+from elman import estimators
 from elman.cells import Cell
 from elman.data import read_table
 from elman.data.examples import Columns, read_examples
-from elman.errors import DataError, ElmanError, OptionError
+from elman.errors import DataError, ElmanError, OptionError, suggest
 from elman.estimators import Forecaster
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.board import Board
@@ -64,8 +67,6 @@ def run_labels(
     resume: bool,
 ) -> None:
     """A study of labelled sequences into a folder, with progress, and its scoreboard printed."""
-    if not 0 < share < 1:
-        raise OptionError(f"--share: must be between 0 and 1, got {share}. A fifth is 0.2.")
     X, y, found = read_examples(file, columns, each_step=estimator.per_step)
     if y is None:
         raise OptionError(f"{file}: a label is needed to learn from. Name its column: --label COL.")
@@ -155,17 +156,52 @@ def free_folder(wanted: Path) -> Path:
     return next(folder for folder in names if not folder.exists())
 
 
-def check_resume(verb: str, out: Path | None, resume: bool) -> None:
-    """Raises `OptionError` where there is nothing to go on with."""
+def run_folder(verb: str, file: Path, out: Path | None, *, resume: bool, share: float | None = None) -> Path:
+    """Where a verb writes: --out, or a new folder that is named after its file.
+
+    Raises `OptionError` where there is nothing to go on with, and for a share that leaves nothing of the file.
+    """
     if resume and (out is None or not out.exists()):
         raise OptionError(f"elman {verb}: --resume needs the run to go on with. Name one that exists: --out RUN.")
+    if share is not None and not 0 < share < 1:
+        raise OptionError(f"elman {verb}: --share must be between 0 and 1, got {share}. A fifth is 0.2.")
+    return out or free_folder(Path("runs") / file.name.split(".")[0])
 
 
-def check_together(out: Path | None, resume: bool, future: Sequence[str] | None, future_file: Path | None) -> None:
+def check_together(future: Sequence[str] | None, future_file: Path | None) -> None:
     """Raises `OptionError` for options that mean nothing without another one."""
-    check_resume("forecast", out, resume)
     if future_file is not None and not future:
         raise OptionError("elman forecast: --future-file needs the columns to read from it. Name them: --future COL.")
+
+
+def build(kind: str, cell: str | None, cells: Path | None, more: Sequence[str] | None, **given: Any) -> Any:
+    """The estimator of that name; an argument that is None stays at its default.
+
+    more: any of its arguments as "name=value", the value as in JSON or Python, else a text. Raises `OptionError`.
+    """
+    options = {"cell": load_cells(cells, cell)} | {name: value for name, value in given.items() if value is not None}
+    known = inspect.signature(getattr(estimators, kind)).parameters
+    for pair in more or ():
+        name, sign, text = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if not sign:
+            raise OptionError(f"--set: expected NAME=VALUE, got {pair!r}. Write --set {name}=….")
+        if name not in known:
+            raise OptionError(f"--set: {kind} has no argument {name!r}, {suggest(name, known)}")
+        options[name] = _value(text.strip())
+        if isinstance(known[name].default, bool) and not isinstance(options[name], bool):
+            raise OptionError(f"--set: {name} must be true or false, got {text!r}.")
+    return getattr(estimators, kind)(**options)
+
+
+def _value(text: str) -> Any:
+    """What a text says in JSON or in Python, else the text."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return text
 
 
 def load_cells(path: Path | None, cell: str | None) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from elman.cli.app import Columns, command
+from elman.cli import options
+from elman.cli.app import command
 
 VERBS = {
     "classify": ("SequenceClassifier", "Learn a class for each sequence in FILE, judge it, write a run folder."),
@@ -20,34 +21,29 @@ VERBS = {
 def _verb(name: str, kind: str, words: str) -> Callable[..., None]:
     def run(
         file: Annotated[Path, typer.Argument(help="Table (.csv, .tsv, .parquet, .jsonl), .ts, .npz or .conll.")],
-        label: Annotated[str | None, typer.Option(help="Column with the label, of a table.")] = None,
-        input: Annotated[
-            Columns, typer.Option(help="Column to read: a text, or a feature; repeat for more. [all others]")
-        ] = None,
-        sequence: Annotated[
-            str | None, typer.Option(help="Column that names the sequence, if a row is a step.")
-        ] = None,
-        time: Annotated[str | None, typer.Option(help="Column that orders the steps.")] = None,
-        test: Annotated[Path | None, typer.Option(help="File to judge by; else a share of FILE.")] = None,
-        share: Annotated[float, typer.Option(help="Share of FILE to judge by.")] = 0.2,
-        cell: Annotated[str | None, typer.Option(help="Recurrent cell: lstm (default), another, or your own.")] = None,
-        cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
-        hidden_size: Annotated[int | None, typer.Option(help="Units per layer and direction.")] = None,
-        layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
-        steps: Annotated[int | None, typer.Option(help="Training steps; else by the amount of data.")] = None,
-        seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-        out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
-        resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+        label: options.Label = None,
+        input: options.Inputs = None,
+        sequence: options.Sequence = None,
+        time: options.Time = None,
+        test: options.Test = None,
+        share: options.Share = 0.2,
+        cell: options.Cell = None,
+        cells: options.Cells = None,
+        hidden_size: options.HiddenSize = None,
+        layers: options.Layers = None,
+        steps: options.Steps = None,
+        more: options.More = None,
+        seed: options.Seed = 0,
+        out: options.Out = None,
+        resume: options.Resume = False,
     ) -> None:
-        from elman import estimators
-        from elman.cli.jobs import free_folder, load_cells, run_labels
-        from elman.data.examples import Columns as Named
+        from elman.cli.jobs import build, run_folder, run_labels
+        from elman.data.examples import Columns
 
-        options: dict[str, Any] = {"num_layers": layers, "max_steps": steps, "random_state": seed}
-        options |= {} if hidden_size is None else {"hidden_size": hidden_size}
-        estimator = getattr(estimators, kind)(cell=load_cells(cells, cell), **options)
-        columns = Named(tuple(input or ()), label, sequence, time)
-        folder = out or free_folder(Path("runs") / file.name.split(".")[0])
+        shape = {"hidden_size": hidden_size, "num_layers": layers}
+        estimator = build(kind, cell, cells, more, **shape, max_steps=steps, random_state=seed)
+        columns = Columns(tuple(input or ()), label, sequence, time)
+        folder = run_folder(name, file, out, resume=resume, share=share)
         run_labels(estimator, file, test, columns, folder, share=share, resume=resume)
         print(f"\nReport: {folder / 'report.html'}")
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from elman.cli import options
 from elman.cli.app import command
 
-LEARN = {"test", "share", "analyzer", "cell", "hidden_size", "layers", "steps", "out", "resume"}
+LEARN = {"test", "share", "analyzer", "cell", "hidden_size", "layers", "steps", "more", "out", "resume"}
 """options that mean something for a file alone"""
 SAMPLE = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"}
 WRITE = SAMPLE | {"prompt", "max_new_tokens", "greedy"}
@@ -22,16 +23,17 @@ def generate(
     source: Annotated[
         Path, typer.Argument(metavar="FILE|RUN", help="Text (.txt) or piano rolls (.npz, .mat); or a run folder.")
     ],
-    test: Annotated[Path | None, typer.Option(help="File to judge by; else a share of FILE.")] = None,
-    share: Annotated[float, typer.Option(help="Share of FILE to judge by: its end, or whole pieces.")] = 0.1,
+    test: options.Test = None,
+    share: options.Share = 0.1,
     analyzer: Annotated[str, typer.Option(help="Tokens of a text: character, word, spaced or bpe.")] = "character",
-    cell: Annotated[str | None, typer.Option(help="Recurrent cell: lstm (default), another, or your own.")] = None,
-    cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
-    hidden_size: Annotated[int | None, typer.Option(help="Units per layer.")] = None,
-    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
-    steps: Annotated[int | None, typer.Option(help="Training steps; else by the amount of data.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+    cell: options.Cell = None,
+    cells: options.Cells = None,
+    hidden_size: options.HiddenSize = None,
+    layers: options.Layers = None,
+    steps: options.Steps = None,
+    more: options.More = None,
+    out: options.Out = None,
+    resume: options.Resume = False,
     prompt: Annotated[str | None, typer.Option(help="RUN: text to go on from.")] = None,
     max_new_tokens: Annotated[int, typer.Option(help="RUN: tokens, or frames, to write.")] = 200,
     greedy: Annotated[bool, typer.Option("--greedy", help="RUN: take the most probable token each time.")] = False,
@@ -41,28 +43,26 @@ def generate(
     min_p: Annotated[float, typer.Option(help="RUN: none below p times the greatest probability.")] = 0.0,
     typical_p: Annotated[float, typer.Option(help="RUN: only the most typical that together have p.")] = 1.0,
     repetition_penalty: Annotated[float, typer.Option(help="RUN: above 1 avoids what has occurred.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
+    seed: options.Seed = 0,
 ) -> None:
     """Learn to continue FILE, judge it, write a run folder; or print what the model in RUN writes, token by token."""
-    from elman.cli.jobs import check_resume, free_folder, load_cells
+    from elman.cli.jobs import build, load_cells, run_folder
     from elman.cli.language_jobs import run_language, write
     from elman.errors import OptionError
-    from elman.estimators import LanguageModel
 
     trained = source.is_dir()
     for name in sorted(LEARN if trained else WRITE):
         if getattr(context.get_parameter_source(name), "name", None) == "COMMANDLINE":
             does, wanted = ("learns from a FILE", "a run folder") if trained else ("writes from a RUN folder", "a file")
-            option = name.replace("_", "-")
+            option = "set" if name == "more" else name.replace("_", "-")
             raise OptionError(f"elman generate: --{option} is for when it {does}, got {wanted}: {source}.")
-    kind = load_cells(cells, cell)
     if trained:
+        load_cells(cells, None)
         drawn = {name: context.params[name] for name in SAMPLE}
         write(source, prompt, max_new_tokens=max_new_tokens, seed=seed, do_sample=not greedy, **drawn)
         return
-    check_resume("generate", out, resume)
-    options: dict[str, Any] = {"num_layers": layers, "max_steps": steps, "analyzer": analyzer, "random_state": seed}
-    options |= {} if hidden_size is None else {"hidden_size": hidden_size}
-    folder = out or free_folder(Path("runs") / source.name.split(".")[0])
-    run_language(LanguageModel(cell=kind, **options), source, test, folder, share=share, resume=resume)
+    shape = {"hidden_size": hidden_size, "num_layers": layers, "analyzer": analyzer}
+    model = build("LanguageModel", cell, cells, more, **shape, max_steps=steps, random_state=seed)
+    folder = run_folder("generate", source, out, resume=resume, share=share)
+    run_language(model, source, test, folder, share=share, resume=resume)
     print(f"\nReport: {folder / 'report.html'}\nMore:   elman generate {folder} --max-new-tokens 500")

@@ -19,8 +19,6 @@ def run_language(
     model: LanguageModel, file: Path, test: Path | None, folder: Path, *, share: float, resume: bool
 ) -> None:
     """A study of a corpus into a folder, with progress, and its scoreboard printed."""
-    if not 0 < share < 1:
-        raise OptionError(f"--share: must be between 0 and 1, got {share}. A tenth is 0.1.")
     corpus = read_corpus(file)
     if test is None:
         corpus = corpus.split(share, 0)

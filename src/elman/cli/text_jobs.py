@@ -25,8 +25,6 @@ def run_texts(
     resume: bool,
 ) -> None:
     """A study of pairs into a folder, with progress, and its scoreboard printed."""
-    if not 0 < share < 1:
-        raise OptionError(f"--share: must be between 0 and 1, got {share}. A tenth is 0.1.")
     pairs = _with_texts(*learn, columns)
     if test[0] is None:
         examples = Examples.split(pairs.X, pairs.y, share, 0)

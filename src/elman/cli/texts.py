@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from elman.cli import options
 from elman.cli.app import command
 
 VERBS = {
@@ -26,29 +27,27 @@ def _verb(name: str, kind: str, words: str) -> Callable[..., None]:
             typer.Option(help="Column with what is read: a text, or the name of a sound's or picture's file."),
         ] = None,
         text: Annotated[str | None, typer.Option(help="Column with the text to write.")] = None,
-        test: Annotated[Path | None, typer.Option(help="File to judge by; else a share of FILE.")] = None,
+        test: options.Test = None,
         test_target: Annotated[Path | None, typer.Option(help="Its texts, where it is lines.")] = None,
-        share: Annotated[float, typer.Option(help="Share of FILE to judge by.")] = 0.1,
-        cell: Annotated[str | None, typer.Option(help="Recurrent cell: lstm (default), another, or your own.")] = None,
-        cells: Annotated[Path | None, typer.Option(help="Python file that defines your own cells; it is run.")] = None,
-        hidden_size: Annotated[int | None, typer.Option(help="Units per layer and direction.")] = None,
-        layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
-        steps: Annotated[int | None, typer.Option(help="Training steps; else by the amount of data.")] = None,
-        seed: Annotated[int, typer.Option(help="Random seed.")] = 0,
-        out: Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")] = None,
-        resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")] = False,
+        share: options.Share = 0.1,
+        cell: options.Cell = None,
+        cells: options.Cells = None,
+        hidden_size: options.HiddenSize = None,
+        layers: options.Layers = None,
+        steps: options.Steps = None,
+        more: options.More = None,
+        seed: options.Seed = 0,
+        out: options.Out = None,
+        resume: options.Resume = False,
     ) -> None:
-        from elman import estimators
-        from elman.cli.jobs import check_resume, free_folder, load_cells
+        from elman.cli.jobs import build, run_folder
         from elman.cli.text_jobs import run_texts
-        from elman.data.examples import Columns as Named
+        from elman.data.examples import Columns
 
-        check_resume(name, out, resume)
-        options: dict[str, Any] = {"num_layers": layers, "max_steps": steps, "random_state": seed}
-        options |= {} if hidden_size is None else {"hidden_size": hidden_size}
-        estimator = getattr(estimators, kind)(cell=load_cells(cells, cell), **options)
-        columns = Named(() if input is None else (input,), text)
-        folder = out or free_folder(Path("runs") / file.name.split(".")[0])
+        shape = {"hidden_size": hidden_size, "num_layers": layers}
+        estimator = build(kind, cell, cells, more, **shape, max_steps=steps, random_state=seed)
+        columns = Columns(() if input is None else (input,), text)
+        folder = run_folder(name, file, out, resume=resume, share=share)
         files = (file, target), (test, test_target)
         run_texts(estimator, *files, columns, folder, share=share, resume=resume)
         print(f"\nReport: {folder / 'report.html'}")

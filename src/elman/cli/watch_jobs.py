@@ -26,8 +26,6 @@ def run_watch(
     resume: bool,
 ) -> None:
     """A study of sequences into a folder, with progress, and its scoreboard printed."""
-    if not 0 < share < 1:
-        raise OptionError(f"--share: must be between 0 and 1, got {share}. Three tenths is 0.3.")
     if test is None:
         X, y, found = read_examples(file, columns, each_step=True, one=True)
         examples = WatchExamples.split(X, y, share, 0)

@@ -1,0 +1,56 @@
+"""What several verbs share: options by name, `--set`, and the folder that is written."""
+
+from __future__ import annotations
+
+import pytest
+
+from elman.cli.jobs import build, run_folder
+from elman.errors import OptionError
+
+
+def test_what_is_not_given_stays_at_its_default():
+    model = build("SequenceClassifier", None, None, None, hidden_size=None, max_steps=7)
+    assert (model.cell, model.hidden_size, model.max_steps) == ("lstm", 100, 7)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("pooling=attention", "attention"),
+        ("learning-rate = 1e-3", 1e-3),
+        ("bidirectional=false", False),
+        ("bidirectional=False", False),
+        ("average=null", None),
+        ("average=None", None),
+        ('class_weight={"good": 2, "bad": 1}', {"good": 2, "bad": 1}),
+        ("hidden_size=12", 12),
+    ],
+)
+def test_any_argument_can_be_set(text, value):
+    model = build("SequenceClassifier", "gru", None, [text], hidden_size=64)
+    assert getattr(model, text.partition("=")[0].strip().replace("-", "_")) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("poling=max", "did you mean 'pooling'?"),
+        ("pooling", "expected NAME=VALUE, got 'pooling'. Write --set pooling=…."),
+        ("bidirectional=flase", "bidirectional must be true or false, got 'flase'."),
+    ],
+)
+def test_what_cannot_be_set_is_told_in_one_line(text, told):
+    with pytest.raises(OptionError, match="^--set: .*") as problem:
+        build("SequenceClassifier", None, None, [text])
+    assert told in str(problem.value) and "\n" not in str(problem.value)
+
+
+def test_a_run_is_never_written_over_and_a_share_is_a_share(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wanted = tmp_path / "runs" / "sales"
+    wanted.mkdir(parents=True)
+    assert run_folder("classify", tmp_path / "sales.csv", None, resume=False).name == "sales-2"
+    with pytest.raises(OptionError, match="--share must be between 0 and 1, got 1.5"):
+        run_folder("classify", tmp_path / "sales.csv", None, resume=False, share=1.5)
+    with pytest.raises(OptionError, match="--resume needs the run to go on with"):
+        run_folder("classify", tmp_path / "sales.csv", None, resume=True)
