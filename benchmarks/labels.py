@@ -9,8 +9,9 @@ task is printed, too. --write puts the table into docs/results.md and the number
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from results import main
@@ -28,13 +29,17 @@ from elman.evidence.simple import baselines
 
 @dataclass(frozen=True)
 class Task:
-    """Examples to read, each learned and judged apart, the estimator, the mark, and what others published."""
+    """Examples to read, each learned and judged apart, the estimator, the mark, what others published, and options.
+
+    Options are given where the task is what they say: one pixel a step, another cell, a net without time.
+    """
 
     read: Callable[[Path], Examples | list[Examples]]
     kind: type
     mark: str
     published: str = ""
     measure: str = "accuracy"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def lines(path: Path, encoding: str = "utf-8") -> tuple[list[str], np.ndarray]:
@@ -130,6 +135,30 @@ def gestures(folder: Path, frames: int = 120) -> list[Examples]:
     return found
 
 
+def banknotes(folder: Path) -> Examples:
+    """Four numbers of a photographed banknote: one step."""
+    return _rows(folder / "tabular" / "banknote_authentication.csv")
+
+
+def digits_at_once(folder: Path) -> Examples:
+    """All 784 pixels of a written digit: one step."""
+    return _rows(folder / "tabular" / "mnist_5k.csv.gz")
+
+
+def digits_by_pixel(folder: Path) -> Examples:
+    """The same, row by row from the top left: 784 steps of one pixel."""
+    found = digits_at_once(folder)
+    return Examples([x.T for x in found.X], found.y, [x.T for x in found.X_test], found.y_test)
+
+
+def _rows(path: Path) -> Examples:
+    """Each line one step of numbers and its class; a random fifth to judge by."""
+    rows = np.loadtxt(path, delimiter=",")
+    return Examples.split(list(rows[:, None, :-1]), rows[:, -1].astype(int), 0.2, 0)
+
+
+NO_TIME = {"body": "feed-forward"}
+CELLS = ("lstm", "gru", "elman")
 TASKS = {
     "rt-polarity": Task(polarity, SequenceClassifier, "≥ 77", "BLSTM about 80.0 (Zhou 2016, unverified)"),
     "TREC": Task(questions, SequenceClassifier, "≥ 90", "BLSTM about 93.0 (Zhou 2016, unverified)"),
@@ -141,6 +170,11 @@ TASKS = {
     "FSDD, mixed": Task(mixed_speakers, SequenceClassifier, "≥ 97"),
     "FSDD, held out": Task(speakers_held_out, SequenceClassifier, "≥ 85"),
     "gesture phase": Task(gestures, SequenceTagger, "above a single frame's", measure="macro F1"),
+    "banknotes, one to one": Task(banknotes, SequenceClassifier, "≥ 99", options=NO_TIME),
+    "digits, one to one": Task(digits_at_once, SequenceClassifier, "", options=NO_TIME),
+} | {
+    f"digits by pixel, {name}": Task(digits_by_pixel, SequenceClassifier, "", options=options)
+    for name, options in (*((cell, {"cell": cell, "stride": 1}) for cell in CELLS), ("feed-forward", NO_TIME))
 }
 
 
@@ -151,7 +185,7 @@ def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, o
     parts: dict[str, list[Labelled]] = {}
     truth: list[np.ndarray] = []
     for examples in folds if isinstance(folds, list) else [folds]:
-        model, data = task.kind(random_state=seed), (examples.X, examples.y, examples.X_test)
+        model, data = task.kind(random_state=seed, **task.options), (examples.X, examples.y, examples.X_test)
         models = {"elman": model} | (baselines(model, examples.X, examples.y) if with_baselines else {})
         for other, each in models.items():
             parts.setdefault(other, []).append(Labelled.of(*timed(each, *data)))

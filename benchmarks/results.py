@@ -34,10 +34,15 @@ def main(
     tasks: Iterable[str],
     run: Callable[[Path, str, int, bool], dict[str, object]],
     table: Callable[[list[dict[str, object]]], str],
+    *,
+    reads: bool = True,
 ) -> None:
-    """A benchmark's command line: every task and seed by `run(folder, task, seed, with_baselines)`, then a table."""
+    """A benchmark's command line: every task and seed by `run(folder, task, seed, with_baselines)`, then a table.
+
+    reads: whether there is a folder of data to be named.
+    """
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, **({} if reads else {"nargs": "?", "default": Path()}))
     parser.add_argument("--only", nargs="+", choices=list(tasks), default=list(tasks))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument("--baselines", action="store_true")

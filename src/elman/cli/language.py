@@ -51,11 +51,11 @@ def generate(
     from elman.errors import OptionError
 
     trained = source.is_dir()
-    for name in sorted(LEARN if trained else WRITE):
-        if getattr(context.get_parameter_source(name), "name", None) == "COMMANDLINE":
+    for option in context.command.params:
+        given = getattr(context.get_parameter_source(option.name or ""), "name", None) == "COMMANDLINE"
+        if given and option.name in (LEARN if trained else WRITE):
             does, wanted = ("learns from a FILE", "a run folder") if trained else ("writes from a RUN folder", "a file")
-            option = "set" if name == "more" else name.replace("_", "-")
-            raise OptionError(f"elman generate: --{option} is for when it {does}, got {wanted}: {source}.")
+            raise OptionError(f"elman generate: {option.opts[0]} is for when it {does}, got {wanted}: {source}.")
     if trained:
         load_cells(cells, None)
         drawn = {name: context.params[name] for name in SAMPLE}
