@@ -6,8 +6,12 @@ import gzip
 import json
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow.csv
 import pytest
 
+import elman
 from elman.data.examples import Columns, read_columns, read_examples
 from elman.data.ts_file import read_ts
 from elman.errors import DataError, ElmanError
@@ -39,6 +43,36 @@ def test_a_table_whose_rows_are_steps(tmp_path):
     _, steps, _ = read_examples(path, Columns(("a",), "kind", "id"), each_step=True)
     assert [s.tolist() for s in steps] == [["up", "up"], ["down"]]
     assert read_examples(path, Columns(("a",), None, "id"))[1] is None
+
+
+@pytest.mark.parametrize("read", [pd.read_csv, pl.read_csv, pyarrow.csv.read_csv])
+def test_a_frame_is_read_as_its_file_is(tmp_path, read):
+    path = write(tmp_path / "a.csv", CSV)
+    columns = Columns(label="kind", sequence="id", time="t")
+    for each_step in (False, True):
+        X, y, found = elman.data.read_examples(read(path), columns, each_step=each_step)
+        X_file, y_file, found_file = read_examples(path, columns, each_step=each_step)
+        assert found == found_file
+        for mine, theirs in zip([*X, *y], [*X_file, *y_file], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_missing_values_of_every_kind_of_column():
+    columns = {"id": ["a", "a"], "x": pd.array([1, None], dtype="Int64"), "y": [True, True]}
+    X, y, _ = read_examples(pd.DataFrame(columns), Columns(("x",), "y", "id"))
+    np.testing.assert_array_equal(X[0], [[1], [np.nan]])
+    assert y.tolist() == [True]
+    for kind in ("string", "str", object):
+        labels = pd.array(["a", None], dtype=kind)
+        with pytest.raises(DataError, match="row 2 has no 'y'"):
+            read_examples(pd.DataFrame({"id": ["a", "a"], "x": [1, 2], "y": labels}), Columns(("x",), "y", "id"))
+
+
+def test_what_is_no_frame_is_one_line():
+    with pytest.raises(DataError, match=r"read_examples: expected a pandas, polars or pyarrow table, got dict"):
+        read_examples({"a": [1]}, Columns())
+    with pytest.raises(ElmanError, match=r"read_examples: no column 'knd', did you mean 'kind'"):
+        read_examples(pd.DataFrame({"text": ["so"], "kind": [1]}), Columns(label="knd"))
 
 
 def test_the_columns_that_were_read_read_a_wider_table_alike(tmp_path):

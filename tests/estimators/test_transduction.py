@@ -8,10 +8,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 
 import elman
 from elman.data.batch import Batch
-from elman.errors import DataError, OptionError
+from elman.errors import DataError, OptionError, RunError, ShapeError
 from elman.estimators import Captioner, Transcriber, Translator
 from elman.estimators.transduction.attention import Additive, Multiplicative
 from elman.estimators.transduction.decoder import AttentiveDecoder, Transducer
@@ -256,6 +257,87 @@ def test_regions_of_an_encoder_of_ones_own_are_looked_at():
     texts = [f"a {names[k]}" for k in y]
     model = Captioner(hidden_size=16, embedding_size=16, max_steps=120, learning_rate=0.01).fit(X, texts)
     assert model.predict(X[:9]) == texts[:9]
+
+
+class Patches(torch.nn.Module):
+    """Pictures in [0, 1] as a map, as steps, or as one vector; training would change its statistics."""
+
+    def __init__(self, form: str = "map", size: int = 12) -> None:
+        super().__init__()
+        self.form, self.net = form, torch.nn.Conv2d(3, size, 4, stride=4)
+        self.norm, self.seen = torch.nn.BatchNorm2d(size), []
+
+    def forward(self, x):
+        self.seen.append((float(x.min()), float(x.max())))
+        y = torch.relu(self.norm(self.net(x)))
+        return {"map": y, "steps": y.flatten(2).transpose(1, 2), "vector": y.mean((2, 3)), "scalar": y.mean()}[
+            self.form
+        ]
+
+
+PATCHED = {"hidden_size": 16, "embedding_size": 16, "side": 12, "max_steps": 20}
+
+
+def weights(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same(a, b):
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("form", ["map", "steps", "vector"])
+@pytest.mark.parametrize("learn", [False, True])
+def test_an_encoder_module_of_ones_own(tmp_path, form, learn):
+    X, y = drawings(40, 0)
+    mine = Patches(form)
+    before = weights(mine)
+    model = Captioner(**PATCHED, encoder=mine, train_encoder=learn)
+    assert model.get_params()["encoder"] is mine
+    assert clone(model).encoder is not mine
+    model.fit(X, y, folder=tmp_path / "run")
+    assert same(before, weights(mine))  # the user's own is not touched
+    assert same(before, weights(model.network_.encoder.module)) is not learn
+    model.network_.encoder.module.seen.clear()
+    said = model.predict(X)
+    assert all(0 <= least <= most <= 1 for least, most in model.network_.encoder.module.seen)
+    again = elman.load(tmp_path / "run", encoder=Patches(form))
+    assert again.predict(X) == said
+    assert same(weights(model.network_), weights(again.network_))
+    assert again.get_params()["train_encoder"] is learn
+    # a finished run is taken as it is
+    assert clone(model).fit(X, y, folder=tmp_path / "run", resume=True).predict(X) == said
+
+
+def test_a_run_with_an_encoder_says_what_it_needs(tmp_path):
+    X, y = drawings(8, 0)
+    Captioner(**PATCHED | {"max_steps": 1}, encoder=Patches()).fit(X, y, folder=tmp_path / "run")
+    Captioner(**PATCHED | {"max_steps": 1}, blocks=1).fit(X, y, folder=tmp_path / "plain")
+    for given, message in (
+        ({}, r"expected the encoder that it was trained with, Patches, got None\. Give it: encoder=Patches\(…\)"),
+        ({"encoder": torch.nn.Identity()}, "Patches, got Identity"),
+        ({"encoder": Patches(size=5)}, "do not fit together"),
+    ):
+        with pytest.raises(RunError, match=message) as problem:
+            elman.load(tmp_path / "run", **given)
+        assert "\n" not in str(problem.value)
+    with pytest.raises(RunError, match=r"got Patches\. Leave it out"):
+        elman.load(tmp_path / "plain", encoder=Patches())
+    with pytest.raises(OptionError, match="a Captioner is loaded without 'decoder'"):
+        elman.load(tmp_path / "plain", decoder=Patches())
+
+
+def test_an_encoder_that_does_not_fit_is_one_line():
+    X, y = drawings(4, 0)
+    for encoder, message in (
+        (Patches, "must be a torch.nn.Module, an instance, got Patches"),
+        (Patches("scalar"), r"must give \(B, S, F\), \(B, F, H, W\) or \(B, F\), got \(\)"),
+        (torch.nn.Conv2d(1, 2, 3), r"must take pictures \(2, 3, 12, 12\), it says: .*channels"),
+    ):
+        with pytest.raises((OptionError, ShapeError), match=message):
+            Captioner(**PATCHED, encoder=encoder).fit(X, y)
+    with pytest.raises(DataError, match=r"the encoder needs pictures \(H, W, C\), got \(4, 3\)"):
+        Captioner(**PATCHED, encoder=Patches()).fit([np.zeros((4, 3))] * 2, ["a", "b"])
 
 
 # -- measures ------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from elman.data.batch import Batch, Batches
     from elman.data.calendar import calendar_features, calendar_names, default_season, seasons
+    from elman.data.examples import Columns, read_examples
     from elman.data.long_frame import future_from_frame, panel_from_frame
     from elman.data.panel import Panel
     from elman.data.table import read_table, write_csv
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Batch": "batch",
     "Batches": "batch",
+    "Columns": "examples",
     "Panel": "panel",
     "Vocabulary": "vocabulary",
     "calendar_features": "calendar",
@@ -26,6 +28,7 @@ _HOMES = {
     "default_season": "calendar",
     "future_from_frame": "long_frame",
     "panel_from_frame": "long_frame",
+    "read_examples": "examples",
     "read_table": "table",
     "seasons": "calendar",
     "write_csv": "table",
@@ -34,6 +37,7 @@ _HOMES = {
 __all__ = [
     "Batch",
     "Batches",
+    "Columns",
     "Panel",
     "Vocabulary",
     "calendar_features",
@@ -41,6 +45,7 @@ __all__ = [
     "default_season",
     "future_from_frame",
     "panel_from_frame",
+    "read_examples",
     "read_table",
     "seasons",
     "write_csv",

@@ -1,4 +1,4 @@
-"""Labelled sequences from a file: texts with a label, tables of steps, tagged sentences, series of the UCR archive."""
+"""Labelled sequences from a file or a frame: texts with a label, tables of steps, tagged sentences, the UCR archive."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.data.columns import as_frame, missing
 from elman.data.npz_file import read_npz
 from elman.data.table import TABLES, read_table
 from elman.data.text_file import file_kind, read_lines
@@ -34,13 +35,11 @@ class Columns:
 
 
 def read_examples(
-    path: Path | str, columns: Columns, *, each_step: bool = False, one: bool = False
+    source: Any, columns: Columns, *, each_step: bool = False, one: bool = False
 ) -> tuple[list[Any], Any, Columns]:
     """Sequences X, their targets y, and the columns that were read: those given, with a table's inputs named.
 
-    y: one target of each sequence or, with `each_step`, of each step; None without a label. By the columns that come
-    back, another table is read alike even where it has more. With `one`, the rows of a table are the steps of one
-    sequence where no column names it.
+    source  a table (pandas, polars, pyarrow or narwhals), or the path of a file:
 
     .csv, .tsv, .parquet, .jsonl   a table by `columns`
     .ts                            series of the UCR and UEA archives
@@ -48,10 +47,23 @@ def read_examples(
                                    all of them, one after the other, and an array named lengths (N,) says where to cut
     .conll, .conllu, .col          a name and its label in each line, an empty line between sentences
 
-    All but .npz may be gzipped, with .gz at the end. Raises `DataError`, `UnknownNameError`, `OptionError`, each with
-    the file, and the line where there is one.
+    All but .npz may be gzipped, with .gz at the end.
+
+    y: one target of each sequence or, with `each_step`, of each step; None without a label. By the columns that come
+    back, another table is read alike even where it has more. With `one`, the rows of a table are the steps of one
+    sequence where no column names it. Raises `DataError`, `UnknownNameError`, `OptionError`, each with the file, and
+    the line where there is one.
+
+    >>> import pandas as pd
+    >>> steps = pd.DataFrame({"id": [7, 7, 9], "t": [1, 0, 0], "x": [2.0, 1.0, 3.0], "kind": ["up", "up", "down"]})
+    >>> X, y, _ = read_examples(steps, Columns(label="kind", sequence="id", time="t"))
+    >>> [x.tolist() for x in X], y.tolist()
+    ([[[1.0], [2.0]], [[3.0]]], ['up', 'down'])
     """
-    path = Path(path)
+    if not isinstance(source, (str, Path)):
+        table = _as_lists(as_frame(source, "read_examples"))
+        return _from_table(table, columns, each_step, one, "read_examples")
+    path = Path(source)
     kind = file_kind(path)
     where = f"read_examples({str(path)!r})"
     if kind == ".ts":
@@ -64,6 +76,12 @@ def read_examples(
         known = ", ".join((*TABLES, ".jsonl", ".ts", ".npz", ".conll"))
         raise DataError(f"{where}: expected {known}, got {kind or 'no suffix'!r}.")
     table = _read_jsonl(path, where) if kind == ".jsonl" else _as_lists(read_table(path))
+    return _from_table(table, columns, each_step, one, where)
+
+
+def _from_table(
+    table: dict[str, list[Any]], columns: Columns, each_step: bool, one: bool, where: str
+) -> tuple[list[Any], Any, Columns]:
     columns = _with_inputs(columns, table)
     rows_are_steps = one or columns.sequence is not None
     X, y = _by_sequence(table, columns, each_step, where) if rows_are_steps else _by_row(table, columns, where)
@@ -125,7 +143,10 @@ def _cut(steps: np.ndarray, lengths: np.ndarray, where: str) -> list[np.ndarray]
 
 
 def _as_lists(frame: Any) -> dict[str, list[Any]]:
-    return {name: frame[name].to_list() for name in frame.columns}
+    # by way of NumPy, numbers that are missing are NaN in a column of any package
+    return {
+        n: frame[n].to_numpy().tolist() if frame[n].dtype.is_numeric() else frame[n].to_list() for n in frame.columns
+    }
 
 
 def _read_jsonl(path: Path, where: str) -> dict[str, list[Any]]:
@@ -165,7 +186,7 @@ def _by_row(table: dict[str, list[Any]], columns: Columns, where: str) -> tuple[
     if len(names) == 1:
         texts = parts[0]
         for row, text in enumerate(texts):
-            if text is None or text != text or (isinstance(text, str) and not text.strip()):
+            if missing(text) or (isinstance(text, str) and not text.strip()):
                 raise DataError(f"{where}: row {row + 1}: {names[0]!r} is empty. Leave the row out.")
         return list(texts), y
     if any(isinstance(part[0], str) for part in parts):
@@ -210,6 +231,6 @@ def _by_sequence(table: dict[str, list[Any]], columns: Columns, each_step: bool,
 
 def _labels(values: Sequence[Any], name: str, where: str) -> np.ndarray:
     for row, value in enumerate(values):
-        if value is None or value != value:
+        if missing(value):
             raise DataError(f"{where}: row {row + 1} has no {name!r}. Leave the row out.")
     return np.array(values)

@@ -53,12 +53,18 @@ class Pictures:
     @classmethod
     def fit(cls, pictures: Sequence[Any], side: int, where: str = "Pictures") -> Pictures:
         """Means and spreads over all pixels; a picture's longer side becomes `side` pixels, by the first one's form."""
-        first = _pixels(pictures[0], 0, None, where)
-        height, width = first.shape[:2]
-        size = max(1, round(side * height / max(height, width))), max(1, round(side * width / max(height, width)))
-        blank = cls(size, (0.0,) * first.shape[2], (1.0,) * first.shape[2])
+        plain = cls.plain(pictures, side, where)
+        blank = cls(plain.size, plain.mean, (1.0,) * plain.width)
         every = torch.cat(blank.encode(pictures, where)).double()
-        return cls(size, tuple(every.mean(0).tolist()), tuple(every.std(0).clamp(min=1e-6).tolist()))
+        return cls(plain.size, tuple(every.mean(0).tolist()), tuple(every.std(0).clamp(min=1e-6).tolist()))
+
+    @classmethod
+    def plain(cls, pictures: Sequence[Any], side: int, where: str = "Pictures") -> Pictures:
+        """The same size, and colours as they are: in [0, 1], where whole numbers are of 255."""
+        first = _pixels(pictures[0], 0, None, where)
+        height, width, colours = first.shape
+        size = max(1, round(side * height / max(height, width))), max(1, round(side * width / max(height, width)))
+        return cls(size, (0.0,) * colours, (255.0 if first.dtype.kind in "iu" else 1.0,) * colours)
 
     @property
     def width(self) -> int:

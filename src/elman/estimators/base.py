@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from sklearn.base import BaseEstimator
@@ -76,6 +76,8 @@ class Estimator(BaseEstimator):
     seed_: int = field(init=False)
     hash_: str | None = field(init=False)
 
+    given: ClassVar[tuple[str, ...]] = ()  # arguments that are modules of the user's, which no run folder holds
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         ESTIMATORS[cls.__name__] = cls
@@ -137,7 +139,7 @@ class Estimator(BaseEstimator):
 
     def _take(self, run: RunFolder) -> None:
         """What a finished run holds, if it is of this estimator and this data."""
-        found = load(run.path)
+        found = load(run.path, **{name: getattr(self, name) for name in self.given})
         cells = {trace(find_cell(e.cell, str(run.path))).fingerprint for e in (self, found)}
         same = (
             len(cells) == 1 and self._params() == found._params() and self._hash() == run.manifest().get("data_sha256")
@@ -162,9 +164,11 @@ class Estimator(BaseEstimator):
         run.save_model(tensors, config, seeds={"random_state": self.seed_}, data_hash=self._hash())
 
     @classmethod
-    def _load(cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Estimator:
+    def _load(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str, given: Mapping[str, Any]
+    ) -> Estimator:
         try:
-            return cls._rebuild(config, tensors, where)
+            return cls._rebuild(config, tensors, where, given)
         except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as problem:
             if isinstance(problem, ElmanError):
                 raise
@@ -172,9 +176,11 @@ class Estimator(BaseEstimator):
             raise RunError(f"{where}: weights and configuration do not fit together: {reason}. Train again.") from None
 
     @classmethod
-    def _rebuild(cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Estimator:
+    def _rebuild(
+        cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str, given: Mapping[str, Any]
+    ) -> Estimator:
         params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
-        found = cls(**params)
+        found = cls(**params | cls._take_given(params, given, where))
         state = dict(config["state"])
         if trace(find_cell(params["cell"], where)).fingerprint != state["cell"]:
             raise RunError(
@@ -189,6 +195,19 @@ class Estimator(BaseEstimator):
         found.history_ = History.read(Path(where))
         found.hash_ = RunFolder(where).manifest().get("data_sha256")
         return found
+
+    @classmethod
+    def _take_given(cls, params: Mapping[str, Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+        """The user's modules, which must be of the classes that the folder names."""
+        if odd := sorted(set(given) - set(cls.given)):
+            raise OptionError(f"{where}: a {cls.__name__} is loaded without {odd[0]!r}. Leave it out.")
+        for name in cls.given:
+            kept, mine = params.get(name), given.get(name)
+            got = None if mine is None else type(mine).__name__
+            if kept != got:
+                mend = f"Give it: {name}={kept}(…)." if kept else "Leave it out."
+                raise RunError(f"{where}: expected the {name} that it was trained with, {kept}, got {got}. {mend}")
+        return dict(given)
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "network_"):
@@ -211,8 +230,10 @@ class Estimator(BaseEstimator):
         return getattr(self, "hash_", None)
 
 
-def load(folder: Path | str) -> Any:
+def load(folder: Path | str, **given: Any) -> Any:
     """The estimator that a run folder holds, fitted and ready to predict. Nothing in the folder is executed.
+
+    given  modules of your own that were arguments, as `encoder` of a `Captioner`: the folder has their weights alone
 
     A cell of your own must be defined, under its class name, before its run is loaded.
 
@@ -228,7 +249,7 @@ def load(folder: Path | str) -> Any:
         raise UnknownNameError(
             f"{folder}: holds a {name!r}, which this elman does not have: {suggest(name, ESTIMATORS)}"
         )
-    return ESTIMATORS[name]._load(config, tensors, str(folder))
+    return ESTIMATORS[name]._load(config, tensors, str(folder), given)
 
 
 def one_of(where: str, name: str, value: Any, known: Sequence[str]) -> None:

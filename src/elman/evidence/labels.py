@@ -12,36 +12,47 @@ from elman.errors import DataError
 from elman.evidence.board import rank
 from elman.evidence.measured import MeasuredBoard, ScoreRow
 from elman.evidence.significance import paired_test
+from elman.evidence.spans import mark_spans, span_losses, span_scores
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A quantity over all targets, and how it is written: `scale` and `digits` of the number, `hint` for the reader."""
+    """A quantity over all targets, from truth, labels and of each the number of its sequence; `hint` for the reader."""
 
-    of: Callable[[Array, Array], float]
+    of: Callable[[Array, Array, Array], float]
     hint: str
     higher: bool = True
 
 
-def _f1(truth: Array, found: Array) -> float:
+def _f1(truth: Array, found: Array, _: Array) -> float:
     from sklearn.metrics import f1_score
 
     return float(f1_score(truth, found, average="macro", zero_division=0.0))  # pyright: ignore[reportArgumentType]
 
 
-def _r2(truth: Array, found: Array) -> float:
+def _r2(truth: Array, found: Array, _: Array) -> float:
     return float(1 - np.sum((truth - found) ** 2) / np.sum((truth - truth.mean(0)) ** 2))
 
 
 CLASSES = {
-    "accuracy": Measure(lambda t, f: float(np.mean(t == f)), "share of labels that are right"),
+    "accuracy": Measure(lambda t, f, _: float(np.mean(t == f)), "share of labels that are right"),
     "macro F1": Measure(_f1, "harmonic mean of precision and recall, the mean over classes, however rare"),
 }
+SPANS = {
+    "span F1": Measure(lambda *labels: span_scores(*labels)[2], "harmonic mean of precision and recall of whole spans"),
+    "precision": Measure(
+        lambda *labels: span_scores(*labels)[0], "share of the spans said that are right, kind and ends"
+    ),
+    "recall": Measure(lambda *labels: span_scores(*labels)[1], "share of the true spans that are found"),
+    **CLASSES,
+}
 NUMBERS = {
-    "RMSE": Measure(lambda t, f: float(np.sqrt(np.mean((t - f) ** 2))), "root of the mean squared error", higher=False),
-    "MAE": Measure(lambda t, f: float(np.mean(np.abs(t - f))), "mean absolute error", higher=False),
+    "RMSE": Measure(
+        lambda t, f, _: float(np.sqrt(np.mean((t - f) ** 2))), "root of the mean squared error", higher=False
+    ),
+    "MAE": Measure(lambda t, f, _: float(np.mean(np.abs(t - f))), "mean absolute error", higher=False),
     "R²": Measure(_r2, "share of the variance that is explained"),
 }
 
@@ -86,7 +97,7 @@ class LabelBoard(MeasuredBoard):
 
     noun = " baseline"
     unit = "sequences"
-    hints = {name: measure.hint for name, measure in {**CLASSES, **NUMBERS}.items()}
+    hints = {name: measure.hint for name, measure in {**SPANS, **NUMBERS}.items()}
 
     @classmethod
     def build(
@@ -102,20 +113,20 @@ class LabelBoard(MeasuredBoard):
         """Scores each model's labels against the truth; sequence: of each label the number of its sequence, (N,).
 
         The paired test stands on sequences: labels of one sequence are alike and do not count as independent. Of
-        classes the loss is the share of wrong labels, of numbers the squared error. Raises `DataError` for labels of
-        another shape.
+        classes the loss is the share of wrong labels, of marks of spans (B-, I-, O) 1 - F1, of numbers the squared
+        error. Raises `DataError` for labels of another shape.
         """
-        measures = NUMBERS if truth.dtype.kind == "f" else CLASSES
+        measures, loss = _judged_by(truth, steps=sequence is not None)
         error = error or next(iter(measures))
         for name, labelled in found.items():
             if labelled.labels.shape != truth.shape:
                 raise DataError(f"LabelBoard({name}): labels must be {truth.shape}, got {labelled.labels.shape}.")
         group = np.arange(len(truth)) if sequence is None else sequence
-        losses = {name: _losses(truth, labelled.labels, group) for name, labelled in found.items()}
+        losses = {name: loss(truth, labelled.labels, group) for name, labelled in found.items()}
         rows = [
             ScoreRow(
                 name,
-                {measure: m.of(truth, labelled.labels) for measure, m in measures.items()},
+                {measure: m.of(truth, labelled.labels, group) for measure, m in measures.items()},
                 labelled.fit_seconds,
                 labelled.predict_seconds,
                 None if name == network else paired_test(losses[network], losses[name]),
@@ -131,6 +142,13 @@ class LabelBoard(MeasuredBoard):
         """How many were judged."""
         steps = f", {self.labels} labels" if self.labels != self.sequences else ""
         return f"{self.sequences} test sequences{steps}. Paired t-test over sequences."
+
+
+def _judged_by(truth: Array, *, steps: bool) -> tuple[Mapping[str, Measure], Callable[[Array, Array, Array], Array]]:
+    """Measures, the one that decides first, and the loss of each sequence."""
+    if truth.dtype.kind == "f":
+        return NUMBERS, _losses
+    return (SPANS, span_losses) if steps and mark_spans(truth) else (CLASSES, _losses)
 
 
 def _losses(truth: Array, found: Array, group: Array) -> Array:

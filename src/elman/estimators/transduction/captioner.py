@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 
 from elman.data.inputs import Numbers
 from elman.data.pictures import Pictures
+from elman.errors import DataError, OptionError, ShapeError
 from elman.estimators.base import whole
 from elman.estimators.sequences.bodies import within
 from elman.estimators.transduction.measures import bleu
@@ -69,15 +71,69 @@ class RegionsEncoder(nn.Module):
         return x, within(x, lengths)
 
 
+class GivenEncoder(nn.Module):
+    """Pictures as a net of the user's describes them; a copy of it, so that the user's own stays as it is.
+
+    learn  whether it is trained too; else it is frozen, its dropout and its batch statistics as well
+
+    Raises `ShapeError` for a net that does not take the pictures, or gives something else than `steps_of` can read.
+    """
+
+    def __init__(self, module: nn.Module, pictures: Pictures, *, learn: bool) -> None:
+        super().__init__()
+        self.shape, self.learn = pictures.size, learn
+        self.module = copy.deepcopy(module).cpu().requires_grad_(learn)
+        blank = torch.zeros(2, pictures.width, *pictures.size)
+        try:
+            with torch.no_grad():
+                found = self.module.eval()(blank)
+        except (RuntimeError, ValueError, TypeError) as problem:
+            reason = " ".join(str(problem).split())[:160]
+            raise ShapeError(
+                f"Captioner: encoder must take pictures {tuple(blank.shape)}, it says: {reason}. "
+                "Bring them to another size: side=…"
+            ) from None
+        self.size = steps_of(found).shape[2]
+
+    def train(self, mode: bool = True) -> GivenEncoder:
+        """A frozen net stays as in use."""
+        super().train(mode)
+        self.module.train(mode and self.learn)
+        return self
+
+    def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(B, H·W, C) to (B, S, size), all valid."""
+        steps = steps_of(self.module(x.transpose(1, 2).unflatten(2, self.shape)))
+        return steps, within(steps, None)
+
+
+def steps_of(found: Any) -> Tensor:
+    """What an encoder gave as steps (B, S, F): these, or a map (B, F, H, W), or one vector of each picture (B, F).
+
+    >>> steps_of(torch.zeros(2, 5, 3, 4)).shape, steps_of(torch.zeros(2, 5)).shape
+    (torch.Size([2, 12, 5]), torch.Size([2, 1, 5]))
+    """
+    if not isinstance(found, Tensor) or found.dim() not in (2, 3, 4):
+        got = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        raise ShapeError(f"Captioner: encoder must give (B, S, F), (B, F, H, W) or (B, F), got {got}. Wrap it.")
+    if found.dim() == 4:
+        return found.flatten(2).transpose(1, 2)
+    return found if found.dim() == 3 else found.unsqueeze(1)
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class Captioner(Writer):
     """A text for each picture: a small convolutional net describes its regions, a decoder that attends to them writes.
 
-    side    pixels of the longer side that every picture is brought to
-    blocks  how often the convolutional net halves the size
+    side     pixels of the longer side that every picture is brought to
+    blocks   how often the convolutional net halves the size
+    encoder  a `torch.nn.Module` of your own in place of that net, from (B, C, H, W) in [0, 1] to (B, S, F),
+             (B, F, H, W) or (B, F); its weights are saved, its code is not: `elman.load(folder, encoder=module)`
+    train_encoder   whether it is trained too; else it is frozen
 
-    X is pictures (H, W, C) or, from an encoder of your own, regions (S, F) of each; y texts. The other arguments are
-    those of `Writer`. Raises `DataError`, `OptionError`, `DivergenceError`. Source: Xu et al. 2015, arXiv:1502.03044.
+    X is pictures (H, W, C), whole numbers up to 255 or fractions up to 1, or regions (S, F) that you found in each; y
+    texts. The other arguments are those of `Writer`. Raises `DataError`, `OptionError`, `ShapeError`,
+    `DivergenceError`. Source: Xu et al. 2015, arXiv:1502.03044.
 
     >>> dark, light = np.zeros((8, 8, 3)), np.ones((8, 8, 3))
     >>> small = {"hidden_size": 16, "embedding_size": 16, "side": 8, "blocks": 1}
@@ -88,10 +144,13 @@ class Captioner(Writer):
 
     side: int = 48
     blocks: int = 3
+    encoder: nn.Module | None = None
+    train_encoder: bool = False
     batch_size: int = 32
     num_beams: int = 1
 
     kind = "caption"
+    given: ClassVar = ("encoder",)
 
     def score(self, X: Any, y: Any) -> float:
         """BLEU-1 of the captions, 0 to 100."""
@@ -100,14 +159,23 @@ class Captioner(Writer):
     def check(self) -> None:
         for name in ("side", "blocks"):
             whole("Captioner", name, getattr(self, name))
+        if self.encoder is not None and not isinstance(self.encoder, nn.Module):
+            got = self.encoder.__name__ if isinstance(self.encoder, type) else type(self.encoder).__name__
+            raise OptionError(f"Captioner: encoder must be a torch.nn.Module, an instance, got {got}.")
         super().check()
 
     def _learn_inputs(self, sequences: Sequence[Any]) -> Any:
         if np.ndim(sequences[0]) == 3:
-            return Pictures.fit(sequences, self.side, self._at("fit"))
+            read = Pictures.fit if self.encoder is None else Pictures.plain
+            return read(sequences, self.side, self._at("fit"))
+        if self.encoder is not None:
+            got = np.shape(sequences[0])
+            raise DataError(f"{self._at('fit')}: the encoder needs pictures (H, W, C), got {got}. Leave it out.")
         return Numbers.fit(sequences, self._at("fit"))
 
     def _encoder(self) -> nn.Module:
+        if self.encoder is not None:
+            return GivenEncoder(self.encoder, self.inputs_, learn=self.train_encoder)
         if isinstance(self.inputs_, Pictures):
             return PictureEncoder(self.inputs_, self.blocks, self.dropout)
         return RegionsEncoder(self.inputs_.width)
