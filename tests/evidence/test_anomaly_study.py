@@ -286,7 +286,7 @@ def test_wrong_calls_are_one_line(tmp_path, table):
     for arguments, message in (
         ((table, "--resume"), "--resume needs the run to go on with"),
         ((table, "--label", "od"), "did you mean 'odd'"),
-        ((table, "--share", 2), "--share: must be between 0 and 1"),
+        ((table, "--share", 2), "--share must be between 0 and 1"),
         ((table, "--method", "guess"), "method must be one of forecast, autoencoder"),
         ((table, "--label", "t"), "labels must be 1 for an anomaly and 0"),
         ((tmp_path / "no.csv",), "no such file"),

@@ -168,7 +168,7 @@ def test_wrong_calls_of_the_verbs_are_one_line(tmp_path):
     for arguments, message in (
         ((table, "--input", "text"), "--label COL"),
         ((table, "--label", "kid"), "did you mean 'kind'"),
-        ((table, "--label", "kind", "--share", 2), "--share: must be between 0 and 1"),
+        ((table, "--label", "kind", "--share", 2), "--share must be between 0 and 1"),
         ((table, "--label", "kind"), "10 sequences or more"),
         ((tmp_path / "no.csv", "--label", "kind"), "no such file"),
     ):

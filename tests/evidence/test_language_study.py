@@ -125,7 +125,7 @@ def test_wrong_calls_are_one_line(verses, tmp_path):
     LanguageModel(**SMALL).fit(rolls(4), folder=tmp_path / "rolls")
     for arguments, message in (
         ((tmp_path / "no.txt",), "no such file"),
-        ((verses, "--share", 2), "--share: must be between 0 and 1"),
+        ((verses, "--share", 2), "--share must be between 0 and 1"),
         ((verses, "--top-k", 3), "--top-k is for when it writes from a RUN folder"),
         ((verses, "--analyzer", "words"), "did you mean 'word'"),
         ((verses, "--resume"), "--resume needs the run to go on with"),

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.data.inputs import UNKNOWN
+from elman.data.vocabulary import UNKNOWN
 from elman.errors import DataError, MissingExtraError
 
 

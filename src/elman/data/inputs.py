@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from elman.data.byte_pairs import BytePairs
 from elman.data.pictures import Pictures
-from elman.data.vocabulary import Vocabulary
+from elman.data.vocabulary import UNKNOWN, Vocabulary
 from elman.errors import DataError
 
 Array = np.ndarray
@@ -125,8 +126,6 @@ JOINERS: dict[str, Callable[[Sequence[str]], str]] = {
     "character": "".join,
 }
 """how a text is put together again; of "word" the spaces around marks are not what they were"""
-UNKNOWN = "\N{REPLACEMENT CHARACTER}"
-"""what is written for a name that is not known"""
 NO_NAMES = Vocabulary(())
 """what knows no name"""
 
@@ -240,9 +239,11 @@ class Names:
 
 
 def inputs_from_json(kept: Mapping[str, Any]) -> Any:
-    """What `to_json` of `Numbers`, `Names` or `Pictures` wrote."""
+    """What `to_json` of `Numbers`, `Names`, `BytePairs` or `Pictures` wrote."""
     if kept["kind"] == "pictures":
         return Pictures.from_json(kept)
+    if kept["kind"] == "bpe":
+        return BytePairs.from_json(kept)
     if kept["kind"] == "numbers":
         return Numbers(tuple(kept["mean"]), tuple(kept["scale"]), tuple(kept["gaps"]))
     known, letters = (Vocabulary.from_json(kept[name]) for name in ("names", "letters"))

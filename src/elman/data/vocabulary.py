@@ -10,6 +10,9 @@ import numpy as np
 from elman.data.columns import missing
 from elman.errors import DataError
 
+UNKNOWN = "\N{REPLACEMENT CHARACTER}"
+"""what is written for a name that is not known"""
+
 
 @dataclass(frozen=True)
 class Vocabulary:

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from elman.errors import DataError
-from elman.evidence.board import rank, text
-from elman.evidence.measured import MeasuredBoard, ScoreRow
+from elman.evidence.board import text
+from elman.evidence.measured import MeasuredBoard, ScoreRow, score_rows
 from elman.evidence.significance import paired_test
 
 Array = np.ndarray
@@ -103,20 +103,16 @@ class AnomalyBoard(MeasuredBoard):
         wrong = {name: _wrong(said.alarms, truth, STRETCHES if few else 1) for name, said in found.items()}
         starts = [len(_stretches(t)) for t in truth]
         steps = len(every) > len(truth)
-        rows = [
-            ScoreRow(
-                name,
-                _measures(said, truth) | (_soon(said, truth) if steps else {}),
-                said.fit_seconds,
-                said.predict_seconds,
-                None if name == network else paired_test(wrong[network], wrong[name]),
-                name == network,
-            )
-            for name, said in found.items()
-        ]
-        rows.sort(key=lambda row: (rank(row.scores["F1"], higher=True), row.is_network))
+        rows = score_rows(
+            found,
+            network,
+            lambda name: _measures(found[name], truth) | (_soon(found[name], truth) if steps else {}),
+            lambda name: paired_test(wrong[network], wrong[name]),
+            cls.error,
+            higher=cls.higher,
+        )
         tested = "stretches" if few and steps else "sequences"
-        return cls(tuple(rows), network, rate, len(truth), len(every), sum(starts), tested, tuple(notes))
+        return cls(rows, network, rate, len(truth), len(every), sum(starts), tested, tuple(notes))
 
     def cells(self, row: ScoreRow) -> list[str]:
         """A line's texts; a delay is a whole number of steps."""

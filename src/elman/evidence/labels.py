@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError
-from elman.evidence.board import rank
-from elman.evidence.measured import MeasuredBoard, ScoreRow
+from elman.evidence.measured import MeasuredBoard, ScoreRow, score_rows
 from elman.evidence.significance import paired_test
 from elman.evidence.spans import mark_spans, span_losses, span_scores
 
@@ -123,20 +122,16 @@ class LabelBoard(MeasuredBoard):
                 raise DataError(f"LabelBoard({name}): labels must be {truth.shape}, got {labelled.labels.shape}.")
         group = np.arange(len(truth)) if sequence is None else sequence
         losses = {name: loss(truth, labelled.labels, group) for name, labelled in found.items()}
-        rows = [
-            ScoreRow(
-                name,
-                {measure: m.of(truth, labelled.labels, group) for measure, m in measures.items()},
-                labelled.fit_seconds,
-                labelled.predict_seconds,
-                None if name == network else paired_test(losses[network], losses[name]),
-                name == network,
-            )
-            for name, labelled in found.items()
-        ]
         higher = measures[error].higher
-        rows.sort(key=lambda row: (rank(row.scores[error], higher=higher), row.is_network))
-        return cls(tuple(rows), network, error, higher, len(np.unique(group)), len(truth), tuple(notes))
+        rows = score_rows(
+            found,
+            network,
+            lambda name: {measure: m.of(truth, found[name].labels, group) for measure, m in measures.items()},
+            lambda name: paired_test(losses[network], losses[name]),
+            error,
+            higher=higher,
+        )
+        return cls(rows, network, error, higher, len(np.unique(group)), len(truth), tuple(notes))
 
     def scope(self) -> str:
         """How many were judged."""

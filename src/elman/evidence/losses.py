@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from elman.errors import DataError, OptionError, suggest
-from elman.evidence.board import rank
-from elman.evidence.measured import MeasuredBoard, ScoreRow
+from elman.evidence.measured import MeasuredBoard, ScoreRow, score_rows
 from elman.evidence.significance import PairedTest, dm_test
 
 Array = np.ndarray
@@ -120,20 +119,16 @@ class LossBoard(MeasuredBoard):
         joined = {name: np.concatenate(list(predicted.losses)) for name, predicted in found.items()}
         block = None if len(lengths) >= MANY else max(SHORTEST, -(-tokens // BLOCKS))
         place = np.repeat(np.arange(len(lengths)), lengths) if block is None else np.arange(tokens) // block
-        rows = [
-            ScoreRow(
-                name,
-                {measure: of(joined[name]) for measure, of in measures.items()},
-                predicted.fit_seconds,
-                predicted.predict_seconds,
-                None if name == network else blocked_test(joined[network], joined[name], place),
-                name == network,
-            )
-            for name, predicted in found.items()
-        ]
         error = next(iter(measures))
-        rows.sort(key=lambda row: (rank(row.scores[error]), row.is_network))
-        return cls(tuple(rows), network, error, kind, len(lengths), tokens, block, tuple(notes))
+        rows = score_rows(
+            found,
+            network,
+            lambda name: {measure: of(joined[name]) for measure, of in measures.items()},
+            lambda name: blocked_test(joined[network], joined[name], place),
+            error,
+            higher=cls.higher,
+        )
+        return cls(rows, network, error, kind, len(lengths), tokens, block, tuple(notes))
 
     def scope(self) -> str:
         """How much was judged, and on what the test stands."""

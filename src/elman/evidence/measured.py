@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
-from elman.evidence.board import Board, text
+from elman.evidence.board import Board, rank, text
 from elman.evidence.significance import PairedTest
 
 
@@ -20,6 +20,45 @@ class ScoreRow:
     predict_seconds: float
     test: PairedTest | None
     is_network: bool
+
+
+class Timed(Protocol):
+    """What a model said of the test data, and how long it took; wall-clock."""
+
+    @property
+    def fit_seconds(self) -> float: ...
+
+    @property
+    def predict_seconds(self) -> float: ...
+
+
+def score_rows(
+    found: Mapping[str, Timed],
+    network: str,
+    scores: Callable[[str], Mapping[str, float]],
+    test: Callable[[str], PairedTest],
+    error: str,
+    *,
+    higher: bool,
+) -> tuple[ScoreRow, ...]:
+    """A line for each model, best first; the network after those that are as good.
+
+    scores  a model's measures
+    test    the paired test of the network against another model
+    error   the measure that decides
+    """
+    rows = [
+        ScoreRow(
+            name,
+            scores(name),
+            said.fit_seconds,
+            said.predict_seconds,
+            None if name == network else test(name),
+            name == network,
+        )
+        for name, said in found.items()
+    ]
+    return tuple(sorted(rows, key=lambda row: (rank(row.scores[error], higher=higher), row.is_network)))
 
 
 class MeasuredBoard(Board):

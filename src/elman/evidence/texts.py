@@ -9,8 +9,7 @@ import numpy as np
 
 from elman.errors import DataError, OptionError, suggest
 from elman.estimators.transduction.measures import bleu, chrf, edits, error_rate
-from elman.evidence.board import rank
-from elman.evidence.measured import MeasuredBoard, ScoreRow
+from elman.evidence.measured import MeasuredBoard, ScoreRow, score_rows
 from elman.evidence.significance import paired_test
 
 Texts = Sequence[str]
@@ -102,20 +101,16 @@ class TextBoard(MeasuredBoard):
             name: np.array([judged.loss(t, f) for t, f in zip(truth, written.texts, strict=True)])
             for name, written in found.items()
         }
-        rows = [
-            ScoreRow(
-                name,
-                {measure: of(truth, written.texts) for measure, of in judged.measures.items()},
-                written.fit_seconds,
-                written.predict_seconds,
-                None if name == network else paired_test(losses[network], losses[name]),
-                name == network,
-            )
-            for name, written in found.items()
-        ]
         error = next(iter(judged.measures))
-        rows.sort(key=lambda row: (rank(row.scores[error], higher=judged.higher), row.is_network))
-        return cls(tuple(rows), network, error, kind, judged.higher, len(truth), tuple(notes))
+        rows = score_rows(
+            found,
+            network,
+            lambda name: {measure: of(truth, found[name].texts) for measure, of in judged.measures.items()},
+            lambda name: paired_test(losses[network], losses[name]),
+            error,
+            higher=judged.higher,
+        )
+        return cls(rows, network, error, kind, judged.higher, len(truth), tuple(notes))
 
     def scope(self) -> str:
         """How many were judged, and on what the test stands."""

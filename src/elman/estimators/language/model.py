@@ -300,13 +300,7 @@ class LanguageModel(Estimator):
         }
 
     def _restore(self, state: dict[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        kept = state["inputs"]
-        if kept is None:
-            self.inputs_ = None
-        elif kept["kind"] == BPE:
-            self.inputs_ = BytePairs.from_json(kept)
-        else:
-            self.inputs_ = inputs_from_json(kept)
+        self.inputs_ = None if state["inputs"] is None else inputs_from_json(state["inputs"])
         self.size_, self.length_ = state["size"], state["length"]
         self.network_ = self._network()
 
