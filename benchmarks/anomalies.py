@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from results import main
+from results import Results, main
 
 from elman.estimators import AnomalyDetector
 from elman.evidence.anomaly_study import WatchExamples, judge_anomalies
@@ -72,12 +73,12 @@ SIGNALS: dict[str, Callable[[Path], WatchExamples]] = {
 TASKS = [f"{name}, {method}" for name in SIGNALS for method in ("forecast", "autoencoder")]
 
 
-def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, object]:
+def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, Any]:
     """Learns what is normal, and judges the rest beside the baselines, which take seconds."""
     task, method = name.split(", ")
     detector = AnomalyDetector(method=method, random_state=seed)
     board = judge_anomalies(detector, SIGNALS[task](folder), progress=progress_for("auto")).scoreboard
-    assert board is not None  # all three have labels
+    assert board is not None and board.best_baseline is not None  # all three have labels, all have baselines
     if with_baselines:
         print(board.to_text())
     mine, other = next(row for row in board.rows if row.is_network), board.best_baseline
@@ -85,13 +86,13 @@ def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, o
     return {"task": name, "seed": seed, **scores, "seconds": mine.fit_seconds}
 
 
-def table(results: list[dict[str, object]]) -> str:
+def table(results: Results) -> str:
     found = ["| data, method | F1, by seed | best baseline | its F1 | seconds |", "|---|---:|---|---:|---:|"]
     for name in TASKS:
         mine = [r for r in results if r["task"] == name]
         if mine:
             scores = " / ".join(f"{r['score']:.3f}" for r in mine)
-            seconds = float(np.median([float(str(r["seconds"])) for r in mine]))
+            seconds = float(np.median([r["seconds"] for r in mine]))
             last = f"{mine[0]['baseline']} | {mine[0]['baseline_score']:.3f} | {seconds:.0f}"
             found.append(f"| {name} | **{scores}** | {last} |")
     return "\n".join(found)

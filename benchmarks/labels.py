@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import main
+from results import Results, main
 from speech import RATE, Digits, spoken_digits
 
 from elman.data.audio import log_mel
@@ -178,7 +178,7 @@ TASKS = {
 }
 
 
-def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, object]:
+def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, Any]:
     """Learns and judges each of the task's examples apart, and scores all that was said together."""
     task = TASKS[name]
     folds = task.read(folder)
@@ -207,13 +207,13 @@ def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, o
     return {"task": name, "seed": seed, "score": 100 * mine.scores[task.measure], "seconds": mine.fit_seconds}
 
 
-def table(results: list[dict[str, object]]) -> str:
+def table(results: Results) -> str:
     found = ["| data | measure | %, by seed | mark | published | seconds |", "|---|---|---:|---:|---|---:|"]
     for name, task in TASKS.items():
         mine = [r for r in results if r["task"] == name]
         if mine:
             scores = " / ".join(f"{r['score']:.1f}" for r in mine)
-            seconds = float(np.median([float(str(r["seconds"])) for r in mine]))
+            seconds = float(np.median([r["seconds"] for r in mine]))
             found.append(f"| {name} | {task.measure} | **{scores}** | {task.mark} | {task.published} | {seconds:.0f} |")
     return "\n".join(found)
 

@@ -14,8 +14,9 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from results import main
+from results import Results, main
 
 from elman.data.corpus import read_corpus
 from elman.estimators import LanguageModel
@@ -42,7 +43,7 @@ TASKS = {
 }
 
 
-def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, object]:
+def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, Any]:
     task = TASKS[name]
     corpus = read_corpus(folder / task.file).split(0.1, 0)
     model = LanguageModel(random_state=seed)
@@ -57,7 +58,7 @@ def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, o
     return {"task": name, "seed": seed, "loss": -model.score(list(corpus.test)) / task.nats, "seconds": seconds}
 
 
-def table(results: list[dict[str, object]]) -> str:
+def table(results: Results) -> str:
     found = ["| data | measure | by seed | mark | published | seconds |", "|---|---|---:|---:|---|---:|"]
     for name, task in TASKS.items():
         mine = [r for r in results if r["task"] == name]

@@ -1,6 +1,6 @@
 """The default forecaster on the M4 competition's hourly and weekly series, beside the published results.
 
-    python benchmarks/m4.py FOLDER [--seeds 0 1 2] [--only Hourly]
+    python benchmarks/m4.py FOLDER [--seeds 0 1 2] [--only Hourly] [--write]
 
 FOLDER holds Hourly-train.csv.gz, Hourly-test.csv.gz, Weekly-train.csv.gz, Weekly-test.csv.gz of the competition
 (Makridakis, Spiliotis & Assimakopoulos 2020, doi:10.1016/j.ijforecast.2019.04.014). One global model for each
@@ -10,14 +10,14 @@ read them from. Prints and, with --write, puts the table into docs/results.md an
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from results import keep
+from results import Results, main
 
 import elman
 from elman.data import Panel
@@ -41,7 +41,8 @@ def read(path: Path) -> dict[str, np.ndarray]:
         return {row[0]: np.array([float(v) for v in row[1:] if v not in ("", "NA")]) for row in rows}
 
 
-def run(folder: Path, task: str, seed: int) -> dict[str, float]:
+def run(folder: Path, task: str, seed: int, with_baselines: bool) -> dict[str, Any]:
+    """Learns and judges one frequency; its baselines were published."""
     horizon, seasons = TASKS[task]
     train, test = read(folder / f"{task}-train.csv.gz"), read(folder / f"{task}-test.csv.gz")
     panel = Panel(tuple(train), 1, tuple(np.arange(len(y)) for y in train.values()), tuple(train.values()))
@@ -62,7 +63,7 @@ def run(folder: Path, task: str, seed: int) -> dict[str, float]:
     }
 
 
-def table(results: list[dict[str, float]]) -> str:
+def table(results: Results) -> str:
     lines = ["| forecast | " + " | ".join(f"{t} sMAPE" for t in TASKS) + " |", "|---|" + "---:|" * len(TASKS)]
     for seed in sorted({r["seed"] for r in results}):
         mine = {r["task"]: f"**{r['smape']:.2f}**" for r in results if r["seed"] == seed}
@@ -76,20 +77,5 @@ def table(results: list[dict[str, float]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--only", choices=TASKS)
-    parser.add_argument("--write", action="store_true")
-    args = parser.parse_args()
-    tasks = [args.only] if args.only else list(TASKS)
-    results = [run(args.folder, task, seed) for task in tasks for seed in args.seeds]
-    text = table(results)
-    print(text)
-    if args.write:
-        keep("m4", text, results)
-
-
 if __name__ == "__main__":
-    main()
+    main("m4", __doc__, TASKS, run, table)

@@ -19,7 +19,7 @@ def main(source: str) -> None:
     sales["date"] = pd.to_datetime(sales["date"], format="%Y%m%d")
     by_customer = sales.sort_values("date", kind="stable").groupby("customer").first()
     month = by_customer["date"].dt.strftime("%b")
-    size = pd.cut(by_customer["cds"], [0, 1, 3, 999], labels=["1 CD", "2-3 CDs", "4+ CDs"])
+    size = pd.Series(pd.cut(by_customer["cds"], [0, 1, 3, 999], labels=["1 CD", "2-3 CDs", "4+ CDs"]))
     sales["segment"] = sales["customer"].map(month.str.cat(size.astype(str), sep=" "))
     later = sales[sales["date"] >= "1997-04-01"]
     table = later.groupby(["segment", "date"])["cds"].sum().unstack("date", fill_value=0).stack()

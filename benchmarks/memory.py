@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import main
+from results import Results, main
 
 from elman import SequenceRegressor, SequenceTagger
 from elman.cells import LRU
@@ -108,7 +108,7 @@ TASKS = {
 }
 
 
-def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, object]:
+def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, Any]:
     """Learns 10,000 sequences and judges others."""
     task = TASKS[name]
     learn, judge = (
@@ -120,13 +120,13 @@ def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, o
     return {"task": name, "seed": seed, "loss": task.loss(model, *judge), "seconds": seconds}
 
 
-def table(results: list[dict[str, object]]) -> str:
+def table(results: Results) -> str:
     found = ["| task | loss, by seed | mark | without memory | published | seconds |", "|---|---:|---:|---:|---|---:|"]
     for name, task in TASKS.items():
         mine = [r for r in results if r["task"] == name]
         if mine:
             losses = " / ".join(f"{r['loss']:.1e}" for r in mine)
-            seconds = float(np.median([float(str(r["seconds"])) for r in mine]))
+            seconds = float(np.median([r["seconds"] for r in mine]))
             row = (name, f"**{losses}**", task.mark, f"{task.without:.3g}", task.published, f"{seconds:.0f}")
             found.append(f"| {' | '.join(row)} |")
     return "\n".join(found)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,34 @@ import elman
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def keep(name: str, table: str, results: Sequence[Any]) -> None:
-    """Puts the table between the marks <!-- name --> and <!-- /name -->, and writes results/name.json."""
+Results = list[dict[str, Any]]
+"""what was measured, each a task by a seed"""
+
+
+def keep(name: str, table: Callable[[Results], str], results: Results) -> None:
+    """Puts the table between the marks <!-- name --> and <!-- /name -->, and writes results/name.json.
+
+    What was kept of other tasks and seeds stays in both.
+    """
+    file = DOCS / "results" / f"{name}.json"
+    kept = json.loads(file.read_text())["results"] if file.exists() else []
+    again = {(r["task"], r["seed"]) for r in results}
+    every = [r for r in kept if (r["task"], r["seed"]) not in again] + results
     machine = {"processor": platform.processor() or platform.machine(), "torch": torch.__version__}
     machine |= {"threads": torch.get_num_threads()}
-    kept = {"machine": machine, "elman": elman.__version__, "results": list(results)}
-    (DOCS / "results").mkdir(exist_ok=True)
-    (DOCS / "results" / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"machine": machine, "elman": elman.__version__, "results": every}, indent=1) + "\n")
     page, (begin, end) = DOCS / "results.md", (f"<!-- {name} -->", f"<!-- /{name} -->")
     before, rest = page.read_text().split(begin)
-    page.write_text(f"{before}{begin}\n{table}\n{end}{rest.split(end)[1]}")
+    page.write_text(f"{before}{begin}\n{table(every)}\n{end}{rest.split(end)[1]}")
 
 
 def main(
     name: str,
     about: str | None,
     tasks: Iterable[str],
-    run: Callable[[Path, str, int, bool], dict[str, object]],
-    table: Callable[[list[dict[str, object]]], str],
+    run: Callable[[Path, str, int, bool], dict[str, Any]],
+    table: Callable[[Results], str],
     *,
     reads: bool = True,
 ) -> None:
@@ -55,4 +65,4 @@ def main(
             print(json.dumps(results[-1]), flush=True)
     print(table(results))
     if options.write:
-        keep(name, table(results), results)
+        keep(name, table, results)

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from results import main
+from results import Results, main
 from speech import RATE, spoken_digits
 
 from elman.data.audio import log_mel
@@ -74,7 +75,7 @@ TASKS = {
 }
 
 
-def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, object]:
+def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, Any]:
     task, began = TASKS[name], time.perf_counter()
     examples = task.read(folder)
     model = task.kind(random_state=seed)
@@ -88,7 +89,7 @@ def run(folder: Path, name: str, seed: int, with_baselines: bool) -> dict[str, o
     return {"task": name, "seed": seed, "scores": scores, "seconds": time.perf_counter() - began}
 
 
-def table(results: list[dict]) -> str:
+def table(results: Results) -> str:
     found = ["| data | measure | by seed | mark | published | seconds |", "|---|---|---:|---:|---|---:|"]
     for name, task in TASKS.items():
         mine = [r for r in results if r["task"] == name]
