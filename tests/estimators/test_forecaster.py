@@ -106,7 +106,7 @@ def test_every_output_covers_what_it_promises(output, strategy):
     rng = np.random.default_rng(2)
     counts = {f"n{k}": rng.poisson(20, 230).astype(float) for k in range(12)}
     frame = frame_of(counts)
-    model = Forecaster(horizon=5, output=output, strategy=strategy, calendar=False, transform="none", **QUICK)
+    model = Forecaster(horizon=5, output=output, strategy=strategy, calendar=False, target_transform="none", **QUICK)
     found = model.cross_validation(frame, n_windows=4, level=(80, 95))
     for level, low, high in ((80, 0.65, 0.95), (95, 0.85, 1.0)):
         inside = (found.y >= found[f"lo-{level}"]) & (found.y <= found[f"hi-{level}"])
@@ -223,7 +223,7 @@ def test_cross_validation_never_sees_past_its_cutoff():
     y = sine(150, 7.0)
     altered = y.copy()
     altered[-5:] = 1e3
-    model = Forecaster(horizon=5, hidden_size=8, max_steps=3, transform="none")
+    model = Forecaster(horizon=5, hidden_size=8, max_steps=3, target_transform="none")
     found, changed = (model.cross_validation(frame_of({"a": v}), n_windows=3, step_size=5) for v in (y, altered))
     assert found.columns.tolist() == ["unique_id", "ds", "cutoff", "y", "median", "lo-80", "hi-80", "lo-95", "hi-95"]
     assert found.cutoff.nunique() == 3

@@ -10,6 +10,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from elman.estimators import (
     AnomalyDetector,
     Captioner,
+    Forecaster,
     LanguageModel,
     SequenceClassifier,
     SequenceRegressor,
@@ -67,9 +68,15 @@ CHECKS_OF_TEXTS = {
     **dict.fromkeys(FITTING, "its y are numbers, one for each row, and here a y is a text, or a label for each step"),
     **dict.fromkeys(SMALL, WORDS),
 }
+CHECKS_OF_FORECASTS = dict.fromkeys(
+    (*FITTING, *SMALL, *EMPTY, *SPARSE, "check_complex_data", "check_estimator_sparse_tag"),
+    "it gives an array, and a forecast is learned from a frame with series, times and values",
+)
 
 
 def skipped(estimator):
+    if isinstance(estimator, Forecaster):
+        return CHECKS_OF_FORECASTS
     if isinstance(estimator, AnomalyDetector):
         return CHECKS | CHECKS_OF_ANOMALIES
     if isinstance(estimator, (TextEstimator, SequenceTagger)):
@@ -87,6 +94,7 @@ ESTIMATORS = [
     Translator(),
     Transcriber(),
     Captioner(),
+    Forecaster(horizon=2),
 ]
 
 

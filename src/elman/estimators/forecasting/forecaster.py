@@ -44,7 +44,7 @@ class Forecaster(Estimator):
     output        "quantile", "gaussian", "student-t", or "negative-binomial" for counts
     context       C, steps; None: the largest of 24, 2 H and the shortest season + H
     season_length steps of the seasons, a number or several; "auto": from the frequency; None: none
-    transform     "auto", "log" or "none"
+    target_transform   "auto", "log" or "none"
     time, target, series, freq, gaps   columns, frequency and treatment of missing rows: see `panel_from_frame`
     past, future, static   covariate columns: known up to now, known in advance, constant in a series
     calendar      whether to read the time of day, week, month and year: what comes round twice in the longest series
@@ -70,7 +70,7 @@ class Forecaster(Estimator):
     output: str = "quantile"
     context: int | None = None
     season_length: int | Sequence[int] | str | None = "auto"
-    transform: str = "auto"
+    target_transform: str = "auto"
     time: str = "ds"
     target: str = "y"
     series: str | None = "unique_id"

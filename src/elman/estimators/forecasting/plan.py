@@ -72,7 +72,7 @@ class Plan:
         if low <= 0:
             raise DataError(
                 f"{WHERE}: values must be positive as in training, where the logarithm was taken, got {low:g}. "
-                "Train with transform='none'."
+                "Train with target_transform='none'."
             )
         return [np.log(y) for y in panel.y]
 
@@ -100,7 +100,7 @@ def check_options(options: Any) -> None:
         whole(WHERE, "context", options.context)
     one_of(WHERE, "strategy", options.strategy, ("direct", "recursive"))
     one_of(WHERE, "output", options.output, tuple(OUTPUTS))
-    one_of(WHERE, "transform", options.transform, ("auto", "log", "none"))
+    one_of(WHERE, "target_transform", options.target_transform, ("auto", "log", "none"))
     options.check_common()
 
 
@@ -135,14 +135,16 @@ def _check_lengths(panel: Panel, horizon: int, held: int, n_windows: int) -> Non
 
 def _use_log(options: Any, panel: Panel, low: float, variation: float) -> bool:
     """Where values vary by less than a hundredth, the logarithm is a straight line and would only cost digits."""
-    if options.transform == "log" and low <= 0:
-        raise DataError(f"{WHERE}: transform='log' needs positive values, got {low:g}. Use transform='none'.")
+    if options.target_transform == "log" and low <= 0:
+        raise DataError(
+            f"{WHERE}: target_transform='log' needs positive values, got {low:g}. Use target_transform='none'."
+        )
     if options.output == "negative-binomial":
         counts = all(np.nanmax(np.abs(y - np.round(y))) == 0 for y in panel.y)
-        if low < 0 or not counts or options.transform == "log":
+        if low < 0 or not counts or options.target_transform == "log":
             raise DataError(
                 f"{WHERE}: output='negative-binomial' needs counts 0, 1, 2 … and no log, got other values. "
                 "Use output='student-t' or 'quantile'."
             )
         return False
-    return options.transform == "log" or (options.transform == "auto" and low > 0 and variation > 0.01)
+    return options.target_transform == "log" or (options.target_transform == "auto" and low > 0 and variation > 0.01)
