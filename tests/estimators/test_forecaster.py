@@ -184,7 +184,7 @@ def test_an_untrained_net_is_a_seasonal_guess():
 def test_scale_does_not_matter():
     base = frame_of({"a": sine(150, 7.0) * np.linspace(1, 2, 150)})
     big = base.assign(y=base.y * 1e6)
-    settings = {"horizon": 7, "hidden_size": 8, "max_steps": 20, "transform": "none"}
+    settings = {"horizon": 7, "hidden_size": 8, "max_steps": 20, "target_transform": "none"}
     small_found, big_found = (Forecaster(**settings).fit(f).predict()["median"].to_numpy() for f in (base, big))
     np.testing.assert_allclose(big_found, 1e6 * small_found, rtol=1e-3)
 
