@@ -309,7 +309,7 @@ def test_scikit_learn_conventions():
         ({"season_length": 1}, OptionError, "season_length must be a whole number ≥ 2"),
         ({"season_length": "weekly"}, OptionError, "season_length must be a number of steps"),
         ({"backend": "cuda"}, UnknownNameError, "unknown backend 'cuda'"),
-        ({"transform": "log"}, DataError, "needs positive values, got 0"),
+        ({"target_transform": "log"}, DataError, "needs positive values, got 0"),
         ({"output": "negative-binomial"}, DataError, "needs counts"),
         ({"horizon": 60}, DataError, r"must have at least 61 steps for a horizon of 60, got 60 in 'a'"),
     ],
