@@ -9,7 +9,7 @@ import gzip
 import re
 import sys
 import zipfile
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -127,10 +127,10 @@ def bare(text: str, number: int) -> list[str]:
     found = list(tokens(" ".join(line for line in lines[begin:] if line)))
     dance = tune.header.get("R", "").replace("slipjig", "slip jig").capitalize()
     key = re.match(r"[A-G][#b]? ?[A-Za-z]*$", tune.header["K"])
-    odd = {kind for kind, _ in found} & {"field", "chord", "bars of rest"} or any(map(FIELD.match, lines[begin:]))
+    odd = {kind for kind, _ in found} & {"field", "chord", "bars_of_rest"} or any(map(FIELD.match, lines[begin:]))
     if dance not in DANCES or not key or odd or tune.metre is None or tune.full_bars() < 0.6 * (len(tune.bars) - 1):
         return []
-    if any(after - before > tune.metre for before, after in zip(tune.bars, tune.bars[1:], strict=False)):
+    if any(after - before > tune.metre for before, after in pairwise(tune.bars)):
         return []
     head = [f"X:{number}", f"T:{dance}", f"M:{tune.header['M']}", f"L:{tune.header.get('L', '1/8')}", f"K:{key[0]}"]
     new = "\n".join([*head, *four_to_a_line(found)]) + "\n\n"

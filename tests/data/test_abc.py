@@ -139,6 +139,5 @@ def test_every_tune_that_ships_can_be_read_and_most_of_its_bars_are_full():
     tunes = [read_tune(text) for text in texts]
     assert len(tunes) > 900 and [int(tune.header["X"]) for tune in tunes] == list(range(1, len(tunes) + 1))
     assert all(tune.full_bars() >= 0.6 * (len(tune.bars) - 1) for tune in tunes)
-    # An upbeat and the bar that it completes: what a part of a dance lacks is at its other end.
     pitches = [note.pitch for tune in tunes for note in tune.notes]
-    assert min(pitches) >= 55 and max(pitches) <= 91  # a fiddle's lowest string, and its first positions
+    assert min(pitches) >= 55 and max(pitches) <= 91  # from a fiddle's lowest string up

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
+from itertools import pairwise
 
 from elman.errors import DataError
 
@@ -32,7 +34,7 @@ KINDS = {
     "chord": rf"\[(?:{PITCH}{LENGTH}-?)+\]{LENGTH}",
     "note": PITCH + LENGTH,
     "rest": rf"[zx]{LENGTH}",
-    "bars of rest": r"[ZX]\d*",
+    "bars_of_rest": r"[ZX]\d*",
     "tuplet": r"\(\d(?::\d*)*",
     "broken": r">{1,3}|<{1,3}",
     "tie": "-",
@@ -40,7 +42,7 @@ KINDS = {
     "space": r"\s+",
 }
 """what a body is made of: kind → pattern, the first that fits"""
-TOKEN = re.compile("|".join(f"(?P<k{i}>{pattern})" for i, pattern in enumerate(KINDS.values())))
+TOKEN = re.compile("|".join(f"(?P<{kind}>{pattern})" for kind, pattern in KINDS.items()))
 ONE_NOTE = re.compile(
     rf"(?P<accidental>\^\^|\^|__|_|=)?(?P<letter>[A-Ga-g])(?P<octave>[,']*)(?P<length>{LENGTH})(?P<tie>-?)"
 )
@@ -68,7 +70,7 @@ class Tune:
     header  letter of a field → its first value
     notes   in the order in which they begin
     bars    where a bar begins and, last, where the tune ends; in whole notes
-    metre   a bar's length, in whole notes; None where it is free
+    metre   a bar's length, in whole notes, the last one where it changes; None where it is free
     """
 
     header: dict[str, str]
@@ -78,7 +80,7 @@ class Tune:
 
     def full_bars(self) -> int:
         """How many bars are as long as the metre says: upbeats, and what completes them, are not."""
-        return sum(after - before == self.metre for before, after in zip(self.bars, self.bars[1:], strict=False))
+        return sum(after - before == self.metre for before, after in pairwise(self.bars))
 
 
 def is_tune(text: str) -> bool:
@@ -104,7 +106,7 @@ def tokens(body: str) -> Iterator[tuple[str, str]]:
         found = TOKEN.match(body, at)
         if found is None:
             raise DataError(f"ABC: expected notes, bars and rests, got {body[at : at + 12]!r}. Mend or leave it out.")
-        yield list(KINDS)[int(str(found.lastgroup)[1:])], found[0]
+        yield str(found.lastgroup), found[0]
         at = found.end()
 
 
@@ -177,7 +179,7 @@ class _Reader:
                 self.sound(text)
             elif kind == "rest":
                 self.wait(_length(text[1:]))
-            elif kind == "bars of rest":
+            elif kind == "bars_of_rest":
                 self.end_bar()
                 self.now += int(text[1:] or 1) * self.bar()
             elif kind == "bar":
@@ -310,6 +312,7 @@ def _fraction(value: str, where: str) -> Fraction:
     return found
 
 
+@cache
 def _length(text: str) -> Fraction:
     """A length as it stands after a note: "", "2", "/", "//", "3/2".
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +82,8 @@ def plot_tune(title: str, tune: Tune, colour: str = FORECAST) -> Figure:
             dress(axes, title if bar == 0 else "", "bar" if bar == first[-1] else "", "")
             places = [float(edge - edges[0]) for edge in edges]
             axes.vlines(places, low - 1, high + 1, color=QUIET, linewidth=0.6)
-            axes.set_xticks(places[:-1], [str(bar + i + 1) for i in range(len(places) - 1)], ha="left")
+            wide = [i for i, (left, right) in enumerate(pairwise(places)) if right - left > width / 40]
+            axes.set_xticks([places[i] for i in wide], [str(bar + i + 1) for i in wide], ha="left")
             lines = [pitch for pitch in range(low, high + 1) if pitch % 12 in (0, 7)]
             octave = MIDDLE_C // 12 - 4
             axes.set_yticks(lines, [f"{'G' if pitch % 12 else 'C'}{pitch // 12 - octave}" for pitch in lines])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from elman.data.abc import Tune, is_tune, read_tune
 from elman.errors import DataError
 from elman.estimators import LanguageModel
-from elman.evidence.language_plots import plot_tune, sample_html
+from elman.evidence.language_plots import ROW, plot_tune, sample_html
 from elman.evidence.plots import TRUTH, to_svg
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ BEGIN, END = "X:", "\n\n"
 """what every tune begins and ends with"""
 TUNES = 10
 """that are written for the report"""
-LONGEST = 1500
+LONGEST = 800
 """tokens of one, should it not end by itself"""
 TEMPERATURE = 0.7
 """below 1, for one slip in a bar spoils a tune"""
@@ -27,13 +27,13 @@ TEMPERATURE = 0.7
 def tune_sections(model: LanguageModel, test: Sequence[str]) -> dict[str, str]:
     """A section of the report: the soundest tune that the model wrote, and how sound all of them are."""
     written = [write_tune(model, seed) for seed in range(TUNES)]
-    read = {text: tune for text in written if (tune := readable(text)) is not None}
-    chosen = max(read, key=lambda text: read[text].full_bars(), default=written[0])
+    read = [(text, tune) for text in written if (tune := readable(text)) is not None]
+    chosen, best = max(read, key=lambda pair: _soundness(pair[1]), default=(written[0], None))
     parts = [sample_html("", chosen.strip())]
-    if chosen in read:
-        figure = plot_tune("What it wrote, as a piano roll", read[chosen])
+    if best is not None:
+        figure = plot_tune("What it wrote, as a piano roll", best)
         parts.append(_picture(figure, "Piano roll of the tune above: pitch against time"))
-    parts.append(f'<p class="quiet">{_told(len(written), list(read.values()), test)}</p>')
+    parts.append(f'<p class="quiet">{_told(len(written), [tune for _, tune in read], test)}</p>')
     true = next(filter(None, map(readable, test)), None)
     if true is not None:
         figure = plot_tune("For comparison: a tune that it has not seen", true, TRUTH)
@@ -66,15 +66,20 @@ def fullness(tunes: Sequence[Tune]) -> float:
     return sum(tune.full_bars() for tune in tunes) / max(1, sum(len(tune.bars) - 1 for tune in tunes))
 
 
+def _soundness(tune: Tune) -> tuple[bool, float]:
+    """By which tunes compare: one of a few bars is none."""
+    return len(tune.bars) > ROW, fullness([tune])
+
+
 def _told(count: int, tunes: Sequence[Tune], test: Sequence[str]) -> str:
     if not tunes:
         return f"Of {count} tunes that it wrote, none can be read from beginning to end. This is the first."
     true = list(filter(None, map(readable, test)))
     beside = f", beside {fullness(true):.0%} in the test tunes, where upbeats count as short" if true else ""
     return (
-        f"Of {count} tunes that it wrote, drawn at temperature {TEMPERATURE}, the one with the most full bars. "
-        f"{len(tunes)} of them can be read from beginning to end. {fullness(tunes):.0%} of their bars are as long as "
-        f"their metre says{beside}."
+        f"Of {count} tunes that it wrote, drawn at temperature {TEMPERATURE}, the one with the greatest share of full "
+        f"bars. {len(tunes)} of them can be read from beginning to end; {fullness(tunes):.0%} of their bars are as "
+        f"long as their metre says{beside}."
     )
 
 
