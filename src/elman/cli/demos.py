@@ -121,7 +121,7 @@ DEMOS = {
     ),
     "generate": Demo(
         "Text in the manner of Shakespeare, letter by letter.",
-        "generate {shipped}/shakespeare.txt.gz --hidden-size 128 --steps 1000",
+        "generate {shipped}/shakespeare.txt.gz --hidden-size 192 --steps 1500",
         ("generate {run} --prompt ROMEO: --temperature 0.7",),
     ),
     "tune": Demo(
