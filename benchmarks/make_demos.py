@@ -141,13 +141,13 @@ def four_to_a_line(found: list[tuple[str, str]]) -> list[str]:
     """Bars without ornament and fingering; bar lines side by side are joined."""
     plain = "".join(" " if kind == "space" else "" if kind == "ornament" else text for kind, text in found)
     bars = re.sub(r"(?<=[|:\]]) +(?=[|:\[])", "", plain)
-    parts, line = [""], 0
+    lines, count = [""], 0
     for kind, text in tokens(bars):
-        parts[-1] += f" {text} " if kind == "bar" else text
-        line += kind == "bar"
-        if kind == "bar" and not line % 4:
-            parts.append("")
-    return [line for part in parts if (line := " ".join(part.split()))]
+        lines[-1] += f" {text} " if kind == "bar" else text
+        count += kind == "bar"
+        if kind == "bar" and not count % 4:
+            lines.append("")
+    return [" ".join(line.split()) for line in lines if line.strip()]
 
 
 def pack(name: str, text: str) -> None:

@@ -22,8 +22,8 @@ SHIPPED = Path(str(resources.files("elman.data") / "shipped"))
 """sources and licences are in its README.md"""
 SPOKEN = {"train": 600, "test": 100}
 """strings of digits to learn from and to judge by"""
-EMOJI, PAIRED = 24, {"train": 476, "test": 100}
-"""emoji of which two are put into a picture, and how many of their 576 pairs to learn from and to judge by"""
+EMOJI, LEARNED = 24, 476
+"""emoji of which two are put into a picture, and how many of their 576 pairs to learn from; the rest judges"""
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,13 @@ def pair_emoji(folder: Path) -> None:
     folder.mkdir(parents=True)
     pictures, names, _ = read_examples(SHIPPED / "emoji.npz", Columns())
     dice = np.random.default_rng(0)
-    chosen = dice.choice(len(pictures), EMOJI, replace=False)
-    pairs = dice.permutation([(left, right) for left in chosen for right in chosen])
-    for (part, count), begin in zip(PAIRED.items(), (0, PAIRED["train"]), strict=True):
-        part_pairs = pairs[begin : begin + count]
+    kinds = dice.choice(len(pictures), EMOJI, replace=False)
+    pairs = dice.permutation([(left, right) for left in kinds for right in kinds])
+    for part, chosen in zip(("train", "test"), np.split(pairs, [LEARNED]), strict=True):
         np.savez(
             folder / f"emoji_pairs_{part}.npz",
-            X=np.array([np.hstack([pictures[left], pictures[right]]) for left, right in part_pairs]),
-            y=np.array([f"{names[left]} and {names[right]}" for left, right in part_pairs]),
+            X=np.array([np.hstack([pictures[left], pictures[right]]) for left, right in chosen]),
+            y=np.array([f"{names[left]} and {names[right]}" for left, right in chosen]),
         )
 
 

@@ -280,7 +280,7 @@ def read_key(value: str) -> dict[str, int]:
         for i in range(abs(sharps)):
             letter = (FIFTHS if sharps > 0 else FIFTHS[::-1])[i % 7]
             key[letter] = key.get(letter, 0) + (1 if sharps > 0 else -1)
-    further = re.findall(r"(?:^|(?<=\s)|(?<=[a-gA-G]))(\^\^|\^|__|_|=)([a-gA-G])(?![a-z])", f" {found['more']}")
+    further = re.findall(r"(\^\^|\^|__|_|=)([a-gA-G])(?![a-z])", found["more"])
     return key | {letter.upper(): ACCIDENTALS[sign] for sign, letter in further}
 
 
@@ -319,6 +319,5 @@ def _length(text: str) -> Fraction:
     >>> [str(_length(text)) for text in ("", "2", "/", "//", "3/2", "/4")]
     ['1', '2', '1/2', '1/4', '3/2', '1/4']
     """
-    count, slashes, below = re.fullmatch(r"(\d*)(/*)(\d*)", text).groups()  # type: ignore[union-attr]
-    under = int(below) if below else 2 ** len(slashes)
-    return _fraction(f"{count or 1}/{under}", "a note")
+    count, _, below = text.partition("/")
+    return _fraction(f"{count or 1}/{below.lstrip('/') or 2 ** text.count('/')}", "a note")
