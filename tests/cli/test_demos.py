@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from elman.cli.app import app
-from elman.cli.demos import DEMOS, SHIPPED, join_digits, start_demo
+from elman.cli.demos import DEMOS, SHIPPED, join_digits, pair_emoji, start_demo
 from elman.data.examples import Columns, read_examples
 from elman.errors import OptionError
 
@@ -19,15 +22,22 @@ FEW = ("--steps", "2", "--hidden-size", "4")
 def test_demo_leaves_a_report(name, tmp_path, capsys):
     start_demo(name, tmp_path / "run", FEW)
     said = capsys.readouterr().out
-    assert f"The same as: elman {name} " in said
-    assert f"Report: {tmp_path / 'run' / 'report.html'}" in said
+    assert f"The same as: elman {DEMOS[name].words.split()[0]} " in said
+    assert re.search(rf"Report: +{re.escape(str(tmp_path / 'run' / 'report.html'))}", said)
+    _, listed, then = re.split(r"The run folder .*|Try next:", said)
+    told = {line.split()[0].strip("/"): line.split()[1:] for line in listed.strip().split("\n")}
+    assert sorted(told) == sorted(path.name for path in (tmp_path / "run").iterdir()) and all(told.values())
+    for line in then.strip().split("\n"):
+        words = shlex.split(line)[1:]
+        if words[0] in ("predict", "generate"):
+            assert CliRunner().invoke(app, words).exit_code == 0, line
     assert "<svg" in (tmp_path / "run" / "report.html").read_text("utf-8")
     assert json.loads((tmp_path / "run" / "scoreboard.json").read_text())["network"].endswith("LSTM")
 
 
 def test_the_list_names_all():
     said = CliRunner().invoke(app, ["demo", "--list"]).stdout
-    assert [line.split()[0] for line in said.splitlines()] == ["forecast", *DEMOS]
+    assert [line.split()[0] for line in said.splitlines()] == list(DEMOS)
 
 
 def test_an_unknown_name():
@@ -55,6 +65,19 @@ def test_strings_are_joined_from_their_own_part(tmp_path):
                 digit = spoken.get(sound[start:end].tobytes())
                 found, start = (found + digit, end) if digit else (found, start)
             assert (found, start) == (text, len(sound))
+
+
+def test_pairs_of_emoji_are_judged_by_others_than_are_learned_from(tmp_path):
+    pair_emoji(tmp_path / "made")
+    pictures, names, _ = read_examples(SHIPPED / "emoji.npz", Columns())
+    named = {picture.tobytes(): name for picture, name in zip(pictures, names, strict=True)}
+    told = {}
+    for part in ("train", "test"):
+        X, told[part], _ = read_examples(tmp_path / "made" / f"emoji_pairs_{part}.npz", Columns())
+        for picture, text in zip(X, told[part], strict=True):
+            left, right = (named[half.tobytes()] for half in np.split(picture, 2, axis=1))
+            assert text == f"{left} and {right}"
+    assert not set(told["train"]) & set(told["test"])
 
 
 def test_what_ships_is_small_and_its_source_is_told():

@@ -28,6 +28,13 @@ def test_a_text_is_one_piece_plain_or_gzipped(tmp_path):
     assert read_corpus(tmp_path / "a.txt") == read_corpus(tmp_path / "b.txt.gz") == Corpus((text,))
 
 
+def test_each_tune_is_a_piece_plain_or_gzipped(tmp_path):
+    first, second = "X:1\nT:Up\nK:C\nCDEF|\nGABc|]\n\n", "X:2\nT:Down\nK:C\ncBAG|\n\n"
+    (tmp_path / "a.abc").write_text(f"%abc-2.1\nH:not of a tune\n\n{first}\n{second}")
+    (tmp_path / "b.abc.gz").write_bytes(gzip.compress(f"{first}{second}".rstrip().replace("\n", "\r\n").encode()))
+    assert read_corpus(tmp_path / "a.abc") == read_corpus(tmp_path / "b.abc.gz") == Corpus((first, second))
+
+
 def test_rolls_come_back_by_their_parts(tmp_path):
     first, second, third = ROLLS
     np.savez(tmp_path / "a.npz", train_0=first, valid=second, test=third, train_1=second.astype(bool))
@@ -71,7 +78,8 @@ def test_a_split_takes_the_end_of_a_text_and_whole_pieces_of_many():
         ("no.mat", None, "no such file"),
         ("a.txt", b"", "empty"),
         ("a.txt", "Köln".encode("latin-1"), "expected UTF-8 text, got byte 0xf6 in line 1"),
-        ("a.docx", b"x", r"expected .txt, .txt.gz, .npz or .mat, got .docx"),
+        ("a.docx", b"x", r"expected .txt, .abc, .npz or .mat, got .docx"),
+        ("a.abc", b"CDEF GABc|\n", "expected tunes in ABC notation, got none"),
         ("a.npz", b"PK\x03\x04 cut", "not a readable .npz"),
         ("a.npz", pickle.dumps([1]), "not a readable .npz"),
         ("a.mat", b"nothing of MATLAB's" * 20, "the MATLAB data cannot be read"),

@@ -261,7 +261,7 @@ def test_watch_and_predict(tmp_path, table):
     run = tmp_path / "run"
     done = command("watch", table, "--time", "t", "--label", "odd", *FAST, "--out", run)
     assert done.exit_code == 0, done.output
-    assert "1 test sequences, 450 steps, 1 anomalous stretches" in done.output
+    assert "1 test sequence, 450 steps, 1 anomalous stretch." in done.output
     found = command("predict", run, table)
     assert found.exit_code == 0, found.output
     assert found.output.splitlines()[0] == "sequence,step,score,alarm"

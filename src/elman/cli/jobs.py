@@ -6,12 +6,9 @@ import ast
 import importlib.util
 import inspect
 import json
-import os
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import resources
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,6 @@ from rich.console import Console
 
 from elman import estimators
 from elman.cells import Cell
-from elman.data import read_table
 from elman.data.examples import Columns, read_examples
 from elman.errors import DataError, ElmanError, OptionError, suggest
 from elman.estimators import Forecaster
@@ -31,7 +27,6 @@ from elman.evidence.study import study
 from elman.training.progress import progress_for
 from elman.training.run import RunFolder
 
-HORIZON = 14
 COLUMNS = "columns.json"
 """in a run of labels: which columns of a table hold what"""
 
@@ -115,39 +110,6 @@ def print_board(board: Board) -> None:
         print("\n" + board.to_text().split("\n\n", 1)[1], end="")
     else:
         print(board.to_text(), end="")
-
-
-def run_demo(out: Path | None) -> None:
-    """Daily demand for compact discs: forecast, scoreboard, what is in the folder, what to try next."""
-    folder = out or free_folder(Path("runs") / "demo")
-    shipped = Path(str(resources.files("elman.data") / "shipped" / "cdnow_daily.csv"))
-    forecaster = Forecaster(horizon=HORIZON, time="date", target="cds", series="segment")
-    title = "Compact discs sold per day, nine customer segments"
-    run_forecast(forecaster, read_table(shipped), folder, title=title, windows=3, future=None, resume=False)
-    print(f"\nThe run folder {folder}:")
-    for path in sorted(folder.iterdir()):
-        print(f"  {path.name + ('/' if path.is_dir() else ''):22}{_CONTENTS.get(path.name, '')}")
-    command = "elman" if shutil.which("elman") else os.path.relpath(sys.argv[0])
-    print(
-        "\nTry next:\n"
-        f"  {command} predict {folder} --level 50 --level 90\n"
-        f"  {command} forecast {os.path.relpath(shipped)} --time date --target cds --series segment "
-        "--horizon 28 --cell gru\n"
-        f"  python -m webbrowser -t {(folder / 'report.html').resolve().as_uri()}"
-    )
-
-
-_CONTENTS = {
-    "model.safetensors": "weights, and the history to forecast from",
-    "config.json": "what was trained, and how",
-    "metrics.jsonl": "loss and gradient norm as training went on",
-    "manifest.json": "versions, seeds, hashes of data and model, the command",
-    "forecast.csv": f"the next {HORIZON} days, with 80 % and 95 % intervals",
-    "report.html": "scoreboard and pictures: open it in a browser",
-    "card.md": "the same in a page of text",
-    "scoreboard.json": "the same as data",
-    "backtest": "the run that was judged; it saw nothing of the test windows",
-}
 
 
 def free_folder(wanted: Path) -> Path:

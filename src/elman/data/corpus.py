@@ -1,4 +1,4 @@
-"""What a language model reads, from a file: a text, or the pieces of music that piano rolls hold."""
+"""What a language model reads, from a file: a text, tunes, or the pieces of music that piano rolls hold."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.data.abc import split_tunes
 from elman.data.npz_file import read_npz
 from elman.data.text_file import decode, file_kind, read_bytes
 from elman.errors import DataError
@@ -63,6 +64,7 @@ def read_corpus(path: Path | str) -> Corpus:
     """The corpus in a file.
 
     .txt (also .gz)   UTF-8; the whole file is one text
+    .abc (also .gz)   UTF-8; each tune in ABC notation is a text, with the empty line that ends it
     .npz              piano rolls: arrays (T, notes) of 0 and 1, whose names begin with train, valid or test; where no
                       name does, all of them are to learn from
     .mat              the same in MATLAB's cell arrays traindata, validdata and testdata, as they were published by
@@ -75,12 +77,17 @@ def read_corpus(path: Path | str) -> Corpus:
     kind = file_kind(path)
     if kind == ".txt":
         return Corpus((decode(read_bytes(path, where), path, where),))
+    if kind == ".abc":
+        tunes = split_tunes(decode(read_bytes(path, where), path, where))
+        if not tunes:
+            raise DataError(f"{where}: expected tunes in ABC notation, got none. Begin each with a line X:.")
+        return Corpus(tuple(tunes))
     if path.suffix.lower() == ".mat":
         return _corpus(_read_mat(path, where), where)
     if path.suffix.lower() == ".npz":
         return _corpus(read_npz(path, where), where)
     got = path.suffix or "no suffix"
-    raise DataError(f"{where}: expected .txt, .txt.gz, .npz or .mat, got {got}. Rename or convert the file.")
+    raise DataError(f"{where}: expected .txt, .abc, .npz or .mat, got {got}. Rename or convert the file.")
 
 
 def _read_mat(path: Path, where: str) -> dict[str, Any]:

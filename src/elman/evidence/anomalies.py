@@ -124,9 +124,11 @@ class AnomalyBoard(MeasuredBoard):
     def scope(self) -> str:
         """How many were judged, and what all were set to."""
         of_steps = self.labels > self.sequences
-        steps = f", {self.labels} steps, {self.stretches} anomalous stretches" if of_steps else ""
+        many = "es" if self.stretches > 1 else ""
+        steps = f", {self.labels} steps, {self.stretches} anomalous stretch{many}" if of_steps else ""
         rate = f"All are set to flag {self.rate:.3g} of the normal, by the same held-back data."
-        return f"{self.sequences} test sequences{steps}. {rate} Paired t-test over {self.tested}."
+        count = f"{self.sequences} test sequence{'s' if self.sequences > 1 else ''}"
+        return f"{count}{steps}. {rate} Paired t-test over {self.tested}."
 
 
 def _measures(said: Alarmed, truth: Sequence[Array]) -> dict[str, float]:

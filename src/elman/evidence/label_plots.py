@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 20
 """classes in a picture: of more, those with the most confusions"""
+LETTERS = 10
+"""of a label that have room in an inch"""
 
 
 def plot_confusion(truth: np.ndarray, found: np.ndarray) -> Figure:
@@ -48,7 +50,8 @@ def plot_confusion(truth: np.ndarray, found: np.ndarray) -> Figure:
                     axes.text(k, i, f"{value:.0f}", ha="center", va="center", color=INK, fontsize=8.5)
         axes.set_xlim(-0.5, len(classes) - 0.5)
         axes.set_ylim(len(classes) - 0.5, -0.5)
-        axes.set_xticks(range(len(classes)), names, rotation=0 if max(map(len, names)) < 6 else 60, fontsize=8.5)
+        room = LETTERS * size / len(classes)
+        axes.set_xticks(range(len(classes)), names, rotation=0 if max(map(len, names)) < room else 60, fontsize=8.5)
         axes.set_yticks(range(len(classes)), names, fontsize=8.5)
         dress(axes, "Taken for what, %", "said", "true")
         axes.grid(visible=False)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from elman.data.abc import is_tune
 from elman.data.corpus import Corpus
 from elman.estimators import LanguageModel
 from elman.evidence.judging import cell_of, judged_run
@@ -19,6 +20,7 @@ from elman.evidence.losses import LossBoard, Predicted
 from elman.evidence.next_token import baselines
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
+from elman.evidence.tunes import tune_sections
 
 KINDS = {"character": "character", "bpe": "piece"}
 """what a token is called, by the analyzer; by any other it is a word"""
@@ -83,7 +85,7 @@ def language_study(
 
 
 def language_report(title: str, model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> Report:
-    """Scoreboard, a sample, where the model was surprised, training curve, configuration."""
+    """Scoreboard, a sample or tune, where the model was surprised, training curve, configuration."""
     return Report(
         title,
         scoreboard=judged.scoreboard,
@@ -104,14 +106,19 @@ def _rolls(model: LanguageModel, corpus: Corpus) -> dict[str, str]:
 def _texts(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> dict[str, str]:
     text, losses = max(zip(corpus.test, judged.losses, strict=True), key=lambda pair: len(pair[1]))
     pieces = model.pieces(text)
-    prompt = pieces[: min(PROMPT, len(pieces) // 2)]
-    sample = sample_html("".join(prompt), model.generate("".join(prompt), max_new_tokens=SAMPLE))
     shown = slice(1, SAMPLE + 1)
+    written = tune_sections(model, corpus.test) if all(map(is_tune, corpus.pieces)) else _sample(model, pieces)
     return {
-        "A sample": sample + '<p class="quiet">The beginning, in grey, is the test text\'s.</p>',
+        **written,
         "What surprised it": surprise_html(pieces[shown], losses[:SAMPLE].tolist())
         + '<p class="quiet">The darker a piece of the test text, the less probable the model thought it.</p>',
     }
+
+
+def _sample(model: LanguageModel, pieces: Sequence[str]) -> dict[str, str]:
+    prompt = "".join(pieces[: min(PROMPT, len(pieces) // 2)])
+    sample = sample_html(prompt, model.generate(prompt, max_new_tokens=SAMPLE))
+    return {"A sample": sample + '<p class="quiet">The beginning, in grey, is the test text\'s.</p>'}
 
 
 def _amount(texts: Sequence[Any]) -> str:

@@ -29,7 +29,7 @@ def plot_attention(source: Sequence[str], words: Sequence[str], looked: np.ndarr
 
     height, width = looked.shape
     with rc_context(STYLE):
-        figure = Figure(figsize=(1.8 + 0.34 * width, 1.4 + 0.28 * height), layout="constrained")
+        figure = Figure(figsize=(max(4.8, 1.8 + 0.34 * width), 1.4 + 0.28 * height), layout="constrained")
         axes = figure.add_subplot()
         shades = LinearSegmentedColormap.from_list("looked", [(0, "#ffffff00"), (1, FORECAST)])
         axes.imshow(looked, cmap=shades, vmin=0, vmax=1, aspect="auto")

@@ -66,16 +66,18 @@ def text_study(
 
 def text_report(title: str, estimator: Any, examples: Examples, judged: JudgedTexts) -> Report:
     """Scoreboard, examples, where the net looked, training curve, configuration."""
-    X, truth, found = (list(values[:SHOWN]) for values in (examples.X_test, examples.y_test, judged.texts))
+    places = np.unique(np.linspace(0, len(judged.texts) - 1, SHOWN).astype(int))  # neighbours in a file are often alike
+    X, truth, found = ([values[i] for i in places] for values in (examples.X_test, examples.y_test, judged.texts))
     if np.ndim(X[0]) == 3:
         sections = {"Captions of test pictures": captioned_html(X, truth, found)}
     else:
         shown = [x if isinstance(x, str) else "" for x in X]
         sections = {"Examples of the test data": compared_html(shown, truth, found)}
     if isinstance(X[0], str) and hasattr(estimator, "align"):
+        longest = sorted(X, key=len)[-LOOKED:]
         figures = [
             to_svg(plot_attention(estimator.inputs_.cut(x), words, looked), f"Where the net looked in: {x}")
-            for x, (words, looked) in zip(X, estimator.align(X[:LOOKED]), strict=False)
+            for x, (words, looked) in zip(longest, estimator.align(longest), strict=True)
             if words
         ]
         body = "".join(f"<figure>{svg}</figure>" for svg in figures)
