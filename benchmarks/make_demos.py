@@ -101,7 +101,9 @@ def gestures(folder: Path) -> None:
     names = {f"{short}{axis}": f"{hand}_{axis}" for short, hand in HANDS.items() for axis in "xyz"}
     for part, video in {"train": "a1", "test": "a2"}.items():
         table = pd.read_csv(folder / f"{video}_raw.csv")
-        found = table[list(names)].rename(columns=names).round(3).assign(gesture=(table["phase"] != "Rest").astype(int))
+        found = (
+            table.rename(columns=names)[list(names.values())].round(3).assign(gesture=(table["phase"] != "Rest") * 1)
+        )
         pack(f"gestures_{part}.csv.gz", found.to_csv(index=False))
 
 

@@ -21,7 +21,10 @@ WRITE = SAMPLE | {"prompt", "max_new_tokens", "greedy"}
 def generate(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="FILE|RUN", help="Text (.txt) or piano rolls (.npz, .mat); or a run folder.")
+        Path,
+        typer.Argument(
+            metavar="FILE|RUN", help="Text (.txt), tunes (.abc), piano rolls (.npz, .mat); or a run folder."
+        ),
     ],
     test: options.Test = None,
     share: options.Share = 0.1,
