@@ -19,10 +19,10 @@ demo: $(READY)
 	$(BIN)/elman demo
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-all: $(READY)
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(BIN)/python -m pytest -n auto -m 'slow or not slow'
 
 check: $(READY)
 	$(BIN)/ruff format --check .

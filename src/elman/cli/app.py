@@ -93,6 +93,7 @@ def forecast(
     steps: options.Steps = None,
     more: options.More = None,
     seed: options.Seed = 0,
+    title: options.Title = None,
 ) -> None:
     """Train on FILE, backtest, judge against baselines, write a run folder with forecast and report."""
     from elman.cli.jobs import build, check_together, run_folder, run_forecast
@@ -122,7 +123,9 @@ def forecast(
     )
     ahead = None if future_file is None else read_table(future_file)
     folder = run_folder("forecast", file, out, resume=resume)
-    run_forecast(forecaster, read_table(file), folder, title=file.name, windows=windows, future=ahead, resume=resume)
+    run_forecast(
+        forecaster, read_table(file), folder, title=title or file.name, windows=windows, future=ahead, resume=resume
+    )
     if (folder / "forecast.csv").exists():
         print(f"\nForecast: {folder / 'forecast.csv'}")
     else:

@@ -30,7 +30,7 @@ EMOJI, LEARNED = 24, 476
 class Demo:
     """A verb, and what it is given.
 
-    about    what there is to see, in a line
+    about    what there is to see, in a line; what stands before a colon is the report's heading
     words    the verb, its files and options; {shipped} is the folder of the data, {made} one for what `prepare` makes
     then     the words of commands to try next; {run} is the folder that the first one left
     prepare  makes files in a folder before the verb runs
@@ -40,6 +40,11 @@ class Demo:
     words: str
     then: tuple[str, ...]
     prepare: Callable[[Path], None] | None = None
+
+    @property
+    def title(self) -> str:
+        """The report's heading."""
+        return self.about.partition(":")[0].rstrip(".")
 
 
 def join_digits(folder: Path) -> None:
@@ -107,7 +112,7 @@ DEMOS = {
         ("predict {run} {shipped}/emoji_names.tsv.gz",),
     ),
     "transcribe": Demo(
-        "Strings of 3 to 5 spoken digits, joined from recordings, without being told where one ends.",
+        "Strings of 3 to 5 spoken digits: joined from recordings, without being told where one ends.",
         "transcribe {made}/digit_strings_train.npz --test {made}/digit_strings_test.npz --steps 200",
         ("predict {run} {made}/digit_strings_test.npz",),
         join_digits,
@@ -124,7 +129,7 @@ DEMOS = {
         ("generate {run} --prompt ROMEO: --temperature 0.7",),
     ),
     "tune": Demo(
-        "Reels, hornpipes and jigs as ABC notation, letter by letter; what it composes also as a piano roll.",
+        "Reels, hornpipes and jigs, letter by letter in ABC notation: what it composes is drawn as a piano roll, too.",
         "generate {shipped}/dances.abc.gz --hidden-size 192 --steps 1500",
         ("generate {run} --prompt X: --temperature 0.7 --seed 1",),
     ),
@@ -169,7 +174,7 @@ def start_demo(name: str, out: Path | None, more: Sequence[str] = ()) -> None:
     demo, folder = DEMOS[name], out or free_folder(Path("runs") / f"demo-{name}")
     made = free_folder(folder.with_name(f"{folder.name}-data"))
     places = {"shipped": os.path.relpath(SHIPPED), "made": str(made), "run": str(folder)}
-    words = [*_filled(demo.words, places), "--out", str(folder), *more]
+    words = [*_filled(demo.words, places), "--title", demo.title, "--out", str(folder), *more]
     if demo.prepare is not None:
         demo.prepare(made)
     print(f"{demo.about}\nThe same as: elman {shlex.join(words)}\n", flush=True)

@@ -58,6 +58,7 @@ def run_labels(
     columns: Columns,
     folder: Path,
     *,
+    title: str,
     share: float,
     resume: bool,
 ) -> None:
@@ -70,7 +71,7 @@ def run_labels(
     else:
         X_test, y_test, _ = read_examples(test, columns, each_step=estimator.per_step)
         examples = Examples(X, y, X_test, y_test)
-    judged = label_study(estimator, examples, folder, title=file.name, resume=resume, **talk())
+    judged = label_study(estimator, examples, folder, title=title, resume=resume, **talk())
     write_columns(folder, found)
     print_board(judged.scoreboard)
 

@@ -34,6 +34,7 @@ def _verb(name: str, kind: str, words: str) -> Callable[..., None]:
         steps: options.Steps = None,
         more: options.More = None,
         seed: options.Seed = 0,
+        title: options.Title = None,
         out: options.Out = None,
         resume: options.Resume = False,
     ) -> None:
@@ -44,7 +45,7 @@ def _verb(name: str, kind: str, words: str) -> Callable[..., None]:
         estimator = build(kind, cell, cells, more, **shape, max_steps=steps, random_state=seed)
         columns = Columns(tuple(input or ()), label, sequence, time)
         folder = run_folder(name, file, out, resume=resume, share=share)
-        run_labels(estimator, file, test, columns, folder, share=share, resume=resume)
+        run_labels(estimator, file, test, columns, folder, title=title or file.name, share=share, resume=resume)
         print(f"\nReport: {folder / 'report.html'}")
 
     run.__name__, run.__doc__ = name, words

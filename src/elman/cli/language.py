@@ -10,7 +10,7 @@ import typer
 from elman.cli import options
 from elman.cli.app import command
 
-LEARN = {"test", "share", "analyzer", "cell", "hidden_size", "layers", "steps", "more", "out", "resume"}
+LEARN = {"test", "share", "analyzer", "cell", "hidden_size", "layers", "steps", "more", "title", "out", "resume"}
 """options that mean something for a file alone"""
 SAMPLE = {"temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty"}
 WRITE = SAMPLE | {"prompt", "max_new_tokens", "greedy"}
@@ -47,6 +47,7 @@ def generate(
     typical_p: Annotated[float, typer.Option(help="RUN: only the most typical that together have p.")] = 1.0,
     repetition_penalty: Annotated[float, typer.Option(help="RUN: above 1 avoids what has occurred.")] = 1.0,
     seed: options.Seed = 0,
+    title: options.Title = None,
 ) -> None:
     """Learn to continue FILE, judge it, write a run folder; or print what the model in RUN writes, token by token."""
     from elman.cli.jobs import build, load_cells, run_folder
@@ -67,5 +68,5 @@ def generate(
     shape = {"hidden_size": hidden_size, "num_layers": layers, "analyzer": analyzer}
     model = build("LanguageModel", cell, cells, more, **shape, max_steps=steps, random_state=seed)
     folder = run_folder("generate", source, out, resume=resume, share=share)
-    run_language(model, source, test, folder, share=share, resume=resume)
+    run_language(model, source, test, folder, title=title or source.name, share=share, resume=resume)
     print(f"\nReport: {folder / 'report.html'}\nMore:   elman generate {folder} --max-new-tokens 500")

@@ -16,7 +16,7 @@ from elman.evidence.language_study import language_study
 
 
 def run_language(
-    model: LanguageModel, file: Path, test: Path | None, folder: Path, *, share: float, resume: bool
+    model: LanguageModel, file: Path, test: Path | None, folder: Path, *, title: str, share: float, resume: bool
 ) -> None:
     """A study of a corpus into a folder, with progress, and its scoreboard printed."""
     corpus = read_corpus(file)
@@ -25,7 +25,7 @@ def run_language(
     else:
         judged = read_corpus(test)
         corpus = Corpus(corpus.learn, corpus.validation, judged.test or judged.learn)
-    judged = language_study(model, corpus, folder, title=file.name, resume=resume, **talk())
+    judged = language_study(model, corpus, folder, title=title, resume=resume, **talk())
     print_board(judged.scoreboard)
 
 

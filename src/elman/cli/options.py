@@ -21,6 +21,7 @@ More = Annotated[
     Columns,
     typer.Option("--set", metavar="NAME=VALUE", help="Any other argument of the estimator; repeat for more."),
 ]
+Title = Annotated[str | None, typer.Option(help="Heading of the report; else the name of FILE.")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; else a new one under runs/.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run in --out.")]
 

@@ -21,6 +21,7 @@ def run_texts(
     columns: Columns,
     folder: Path,
     *,
+    title: str,
     share: float,
     resume: bool,
 ) -> None:
@@ -31,7 +32,7 @@ def run_texts(
     else:
         judged = _with_texts(test[0], test[1], pairs.columns)
         examples = Examples(pairs.X, pairs.y, judged.X, judged.y)
-    found = text_study(estimator, examples, folder, title=learn[0].name, resume=resume, **talk())
+    found = text_study(estimator, examples, folder, title=title, resume=resume, **talk())
     write_columns(folder, pairs.columns)
     print_board(found.scoreboard)
 

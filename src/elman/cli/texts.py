@@ -37,6 +37,7 @@ def _verb(name: str, kind: str, words: str) -> Callable[..., None]:
         steps: options.Steps = None,
         more: options.More = None,
         seed: options.Seed = 0,
+        title: options.Title = None,
         out: options.Out = None,
         resume: options.Resume = False,
     ) -> None:
@@ -49,7 +50,7 @@ def _verb(name: str, kind: str, words: str) -> Callable[..., None]:
         columns = Columns(() if input is None else (input,), text)
         folder = run_folder(name, file, out, resume=resume, share=share)
         files = (file, target), (test, test_target)
-        run_texts(estimator, *files, columns, folder, share=share, resume=resume)
+        run_texts(estimator, *files, columns, folder, title=title or file.name, share=share, resume=resume)
         print(f"\nReport: {folder / 'report.html'}")
 
     run.__name__, run.__doc__ = name, words

@@ -37,6 +37,7 @@ def watch(
     steps: options.Steps = None,
     more: options.More = None,
     seed: options.Seed = 0,
+    title: options.Title = None,
     out: options.Out = None,
     resume: options.Resume = False,
 ) -> None:
@@ -50,5 +51,5 @@ def watch(
     detector = build("AnomalyDetector", cell, cells, more, **shape, **chosen)
     columns = Columns(tuple(input or ()), label, sequence, time)
     folder = run_folder("watch", file, out, resume=resume, share=share)
-    run_watch(detector, file, test, columns, folder, share=share, resume=resume)
+    run_watch(detector, file, test, columns, folder, title=title or file.name, share=share, resume=resume)
     print(f"\nReport: {folder / 'report.html'}")

@@ -22,6 +22,7 @@ def run_watch(
     columns: Columns,
     folder: Path,
     *,
+    title: str,
     share: float,
     resume: bool,
 ) -> None:
@@ -34,7 +35,7 @@ def run_watch(
         X_test, y_test, _ = read_examples(test, replace(found, label=columns.label), each_step=True, one=True)
         examples = WatchExamples.of_files(X, y, X_test, y_test)
     examples = replace(examples, names=found.inputs)
-    judged = anomaly_study(detector, examples, folder, title=file.name, resume=resume, **talk())
+    judged = anomaly_study(detector, examples, folder, title=title, resume=resume, **talk())
     write_columns(folder, found)
     if judged.scoreboard is not None:
         print_board(judged.scoreboard)
