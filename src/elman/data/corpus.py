@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from elman.data.npz_file import read_npz
-from elman.data.text_file import decode, file_kind, read_bytes
+from elman.data.on_disk import Text, is_large
+from elman.data.text_file import decode, file_kind, read_bytes, stream_lines
 from elman.errors import DataError
 
 PARTS = ("train", "valid", "test")
@@ -59,8 +60,11 @@ class Corpus:
         return Corpus(tuple(learn), self.validation, tuple(test))
 
 
-def read_corpus(path: Path | str) -> Corpus:
+def read_corpus(path: Path | str, *, on_disk: bool | None = None) -> Corpus:
     """The corpus in a file.
+
+    on_disk   whether a text stays on disk, in a temporary file that goes when the text does; None: where the file would
+              fill the memory
 
     .txt (also .gz)   UTF-8; the whole file is one text
     .npz              piano rolls: arrays (T, notes) of 0 and 1, whose names begin with train, valid or test; where no
@@ -74,6 +78,8 @@ def read_corpus(path: Path | str) -> Corpus:
     where = f"read_corpus({str(path)!r})"
     kind = file_kind(path)
     if kind == ".txt":
+        if is_large(path) if on_disk is None else on_disk:
+            return Corpus((Text.of(stream_lines(path, where)),))
         return Corpus((decode(read_bytes(path, where), path, where),))
     if path.suffix.lower() == ".mat":
         return _corpus(_read_mat(path, where), where)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from elman.data.corpus import Corpus
+from elman.data.on_disk import CHARACTERS, Text
 from elman.estimators import LanguageModel
 from elman.evidence.judging import cell_of, judged_run
 from elman.evidence.language_plots import plot_rolls, sample_html, surprise_html
@@ -103,7 +104,7 @@ def _rolls(model: LanguageModel, corpus: Corpus) -> dict[str, str]:
 
 def _texts(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> dict[str, str]:
     text, losses = max(zip(corpus.test, judged.losses, strict=True), key=lambda pair: len(pair[1]))
-    pieces = model.pieces(text)
+    pieces = model.pieces(str(text[:CHARACTERS]))
     prompt = pieces[: min(PROMPT, len(pieces) // 2)]
     sample = sample_html("".join(prompt), model.generate("".join(prompt), max_new_tokens=SAMPLE))
     shown = slice(1, SAMPLE + 1)
@@ -116,7 +117,7 @@ def _texts(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> dict
 
 def _amount(texts: Sequence[Any]) -> str:
     """How much there is of what."""
-    unit = "characters" if isinstance(texts[0], str) else "frames"
+    unit = "characters" if isinstance(texts[0], (str, Text)) else "frames"
     return f"{sum(map(len, texts))} {unit}" + (f" in {len(texts)} pieces" if len(texts) > 1 else "")
 
 
