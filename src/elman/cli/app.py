@@ -100,27 +100,11 @@ def forecast(
     from elman.data import read_table
 
     check_together(future, future_file)
-    forecaster = build(
-        "Forecaster",
-        cell,
-        cells,
-        more,
-        horizon=horizon,
-        hidden_size=hidden_size,
-        num_layers=layers,
-        strategy=strategy,
-        output=output,
-        time=time,
-        target=target,
-        series=series,
-        freq=freq,
-        gaps=gaps,
-        past=tuple(past or ()),
-        future=tuple(future or ()),
-        static=tuple(static or ()),
-        max_steps=steps,
-        random_state=seed,
-    )
+    shape = {"hidden_size": hidden_size, "num_layers": layers, "strategy": strategy, "output": output}
+    columns = {"time": time, "target": target, "series": series, "freq": freq, "gaps": gaps}
+    covariates = {"past": tuple(past or ()), "future": tuple(future or ()), "static": tuple(static or ())}
+    given = {"horizon": horizon, "max_steps": steps, "random_state": seed, **shape, **columns, **covariates}
+    forecaster = build("Forecaster", cell, cells, more, **given)
     ahead = None if future_file is None else read_table(future_file)
     folder = run_folder("forecast", file, out, resume=resume)
     run_forecast(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def run_watch(
         print(f"Note: {note}")
 
 
-def _read_normal(file: Path, columns: Columns) -> tuple[list[Any], Any, Columns]:
+def _read_normal(file: Path, columns: Columns) -> tuple[Sequence[Any], Any, Columns]:
     """What is learned from needs no label: it is all normal where it has none."""
     try:
         return read_examples(file, columns, each_step=True, one=True)

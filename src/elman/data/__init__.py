@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from elman.data.batch import Batch, Batches
     from elman.data.calendar import calendar_features, calendar_names, default_season, seasons
+    from elman.data.corpus import Corpus, read_corpus
     from elman.data.examples import Columns, read_examples
     from elman.data.long_frame import future_from_frame, panel_from_frame
     from elman.data.panel import Panel
@@ -21,6 +22,7 @@ _HOMES = {
     "Batch": "batch",
     "Batches": "batch",
     "Columns": "examples",
+    "Corpus": "corpus",
     "Panel": "panel",
     "Vocabulary": "vocabulary",
     "calendar_features": "calendar",
@@ -28,6 +30,7 @@ _HOMES = {
     "default_season": "calendar",
     "future_from_frame": "long_frame",
     "panel_from_frame": "long_frame",
+    "read_corpus": "corpus",
     "read_examples": "examples",
     "read_table": "table",
     "seasons": "calendar",
@@ -38,6 +41,7 @@ __all__ = [
     "Batch",
     "Batches",
     "Columns",
+    "Corpus",
     "Panel",
     "Vocabulary",
     "calendar_features",
@@ -45,6 +49,7 @@ __all__ = [
     "default_season",
     "future_from_frame",
     "panel_from_frame",
+    "read_corpus",
     "read_examples",
     "read_table",
     "seasons",

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from elman.data.batch import Batch
+from elman.data.on_disk import each
 from elman.errors import DataError, OptionError
 
 POOL = 50
@@ -24,7 +25,7 @@ class PaddedBatches:
     An epoch is a permutation drawn from (seed, epoch), cut into pools of 50 batches; each pool is sorted by length and
     cut, and the batches are shuffled. A sequence is `(T_i, F)`; a target is `(T_i, …)`, one per step; with
     `aligned=False` `(S_i, …)`, a sequence of its own length; or with `per_step=False` `(…)`, one for the whole
-    sequence. Padding has weight 0 and lies past `lengths`.
+    sequence, where all may be one tensor `(N, …)`. Padding has weight 0 and lies past `lengths`.
 
     Raises DataError for sequences and targets that do not fit together. Source: Khomenko et al. 2016 (buckets).
 
@@ -36,7 +37,7 @@ class PaddedBatches:
     def __init__(
         self,
         sequences: Sequence[Any],
-        targets: Sequence[Any],
+        targets: Sequence[Any] | Tensor,
         batch_size: int,
         seed: int,
         bucket: bool = True,
@@ -44,10 +45,9 @@ class PaddedBatches:
         per_step: bool = True,
         aligned: bool = True,
     ) -> None:
-        self.sequences, self.targets = checked(sequences, targets, per_step, aligned)
+        self.sequences, self.targets, self.lengths = checked(sequences, targets, per_step, aligned)
         self.batch_size, self.seed = positive("batch_size", batch_size), seed
         self.bucket, self.per_step = bucket, per_step
-        self.lengths = np.array([len(s) for s in self.sequences])
 
     def __len__(self) -> int:
         return -(-len(self.sequences) // self.batch_size)
@@ -71,6 +71,8 @@ class PaddedBatches:
     def _batch(self, members: np.ndarray) -> Batch:
         x = pad([self.sequences[i] for i in members])
         lengths = torch.from_numpy(self.lengths[members])
+        if isinstance(self.targets, Tensor):
+            return Batch(x, self.targets[members], lengths=lengths)
         targets = [self.targets[i] for i in members]
         if not self.per_step:
             return Batch(x, torch.stack(targets), lengths=lengths)
@@ -109,24 +111,31 @@ class TruncatedBatches:
     def __init__(
         self, sequences: Sequence[Any], targets: Sequence[Any], batch_size: int, steps: int, seed: int
     ) -> None:
-        self.sequences, self.targets = checked(sequences, targets, per_step=True)
+        self.sequences, self.targets, self.lengths = checked(sequences, targets, per_step=True)
         self.rows = min(positive("batch_size", batch_size), len(self.sequences))
         self.steps, self.seed = positive("steps", steps), seed
-        self.windows = np.array([-(-len(s) // self.steps) for s in self.sequences])
+        self.windows = -(-self.lengths // self.steps)
         # The makespan depends on the sorted numbers of windows only, so that it is the same in every epoch.
-        self._length = max(len(row) for row in self.plan(0))
+        self._length = max(int(self.windows[row].sum()) for row in self.plan(0))
 
     def __len__(self) -> int:
         return self._length
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of this epoch from number `start` on."""
-        plan = self.plan(epoch)
+        rows = [(row, np.cumsum(self.windows[row])) for row in self.plan(epoch)]
         for number in range(start, len(self)):
-            yield self._batch([row[number] if number < len(row) else None for row in plan])
+            yield self._batch([self._window(row, ends, number) for row, ends in rows])
 
-    def plan(self, epoch: int) -> list[list[Window]]:
-        """The windows of each row in this epoch."""
+    def _window(self, row: np.ndarray, ends: np.ndarray, number: int) -> Window | None:
+        """A row's window of this number; ends: the numbers of windows up to each sequence's end."""
+        place = int(np.searchsorted(ends, number, side="right"))
+        if place == len(row):
+            return None
+        return Window(int(row[place]), int(number - ends[place] + self.windows[row[place]]) * self.steps)
+
+    def plan(self, epoch: int) -> list[np.ndarray]:
+        """The sequences of each row in this epoch, one after another."""
         dice = np.random.default_rng([self.seed, epoch])
         shuffled = dice.permutation(len(self.sequences))
         dealt: list[list[int]] = [[] for _ in range(self.rows)]
@@ -135,21 +144,17 @@ class TruncatedBatches:
             row = int(load.argmin())
             dealt[row].append(int(i))
             load[row] += self.windows[i]
-        orders = [[row[i] for i in dice.permutation(len(row))] for row in dealt]
-        return [
-            [Window(i, begin) for i in order for begin in range(0, len(self.sequences[i]), self.steps)]
-            for order in orders
-        ]
+        return [np.array(row)[dice.permutation(len(row))] for row in dealt]
 
     def _batch(self, windows: list[Window | None]) -> Batch:
-        def cut(source: list[Tensor]) -> Tensor:
+        def cut(source: Sequence[Tensor]) -> Tensor:
             parts = [
                 source[0][:0] if w is None else source[w.sequence][w.begin : w.begin + self.steps] for w in windows
             ]
             return pad(parts)
 
         x, y = cut(self.sequences), cut(self.targets)
-        ends = [0 if w is None else min(self.steps, len(self.sequences[w.sequence]) - w.begin) for w in windows]
+        ends = [0 if w is None else min(self.steps, self.lengths[w.sequence] - w.begin) for w in windows]
         lengths = torch.tensor(ends)
         reset = torch.tensor([w is not None and w.begin == 0 for w in windows])
         return Batch(x, y, valid(lengths, y), lengths, reset)
@@ -160,30 +165,38 @@ class TruncatedBatches:
 
 
 def checked(
-    sequences: Sequence[Any], targets: Sequence[Any], per_step: bool, aligned: bool = True
-) -> tuple[list[Tensor], list[Tensor]]:
-    """Sequences and targets as tensors, floats in torch's default type; DataError where they do not fit together."""
+    sequences: Sequence[Any], targets: Sequence[Any] | Tensor, per_step: bool, aligned: bool = True
+) -> tuple[Sequence[Tensor], Any, np.ndarray]:
+    """Sequences and targets as tensors, floats in torch's default type, and the lengths of the sequences.
+
+    What is on disk is gone through one at a time, and stays there. DataError where they do not fit together.
+    """
     if len(sequences) != len(targets):
         raise DataError(f"batches: must have a target for each of {len(sequences)} sequences, got {len(targets)}.")
     if not len(sequences):
         raise DataError("batches: must have at least one sequence, got none. Give data.")
-    xs, ys = [as_tensor(s) for s in sequences], [as_tensor(t) for t in targets]
-    for i, (x, y) in enumerate(zip(xs, ys, strict=True)):
-        if x.dim() < 2 or x.shape[1:] != xs[0].shape[1:] or not len(x):
-            features = ", ".join(map(str, xs[0].shape[1:])) or "F"
+    whole = isinstance(targets, Tensor) and not per_step
+    xs = each(lambda _, value: as_tensor(value), sequences)
+    ys = as_tensor(targets) if whole else each(lambda _, value: as_tensor(value), targets)
+    first_x, first_y, lengths = xs[0], ys[0], []
+    for i, x in enumerate(xs):
+        y = ys[i]
+        if x.dim() < 2 or x.shape[1:] != first_x.shape[1:] or not len(x):
+            features = ", ".join(map(str, first_x.shape[1:])) or "F"
             hint = "Add a feature axis: s[:, None]." if x.dim() == 1 else "Give all sequences the same features."
             raise DataError(f"batches: sequence {i} must be (T, {features}) with T ≥ 1, got {tuple(x.shape)}. {hint}")
-        if per_step and (y.dim() < 1 or (aligned and len(y) != len(x)) or y.shape[1:] != ys[0].shape[1:]):
+        if per_step and (y.dim() < 1 or (aligned and len(y) != len(x)) or y.shape[1:] != first_y.shape[1:]):
             raise DataError(
                 f"batches: target {i} must be ({len(x)}, …), one per step of its sequence, got {tuple(y.shape)}. "
                 "For one target per sequence use PaddedBatches with per_step=False."
             )
-        if not per_step and y.shape != ys[0].shape:
+        if not per_step and y.shape != first_y.shape:
             raise DataError(
-                f"batches: target {i} must be {tuple(ys[0].shape)} like the first, got {tuple(y.shape)}. "
+                f"batches: target {i} must be {tuple(first_y.shape)} like the first, got {tuple(y.shape)}. "
                 "For one target per step use per_step=True."
             )
-    return xs, ys
+        lengths.append(len(x))
+    return xs, ys, np.array(lengths)
 
 
 def as_tensor(values: Any) -> Tensor:
@@ -212,10 +225,10 @@ def valid(lengths: Tensor, y: Tensor) -> Tensor:
     return within.view(*y.shape[:2], *[1] * (y.dim() - 2)).expand_as(y).to(torch.get_default_dtype())
 
 
-def digest(sequences: list[Tensor], targets: list[Tensor], options: tuple[Any, ...]) -> str:
+def digest(sequences: Sequence[Tensor], targets: Sequence[Tensor] | Tensor, options: tuple[Any, ...]) -> str:
     """SHA-256 over types, shapes and bytes of all tensors, and the options."""
     total = hashlib.sha256(repr(options).encode())
-    for tensor in (*sequences, *targets):
+    for tensor in (values[i] for values in (sequences, targets) for i in range(len(values))):
         total.update(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
         total.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return total.hexdigest()

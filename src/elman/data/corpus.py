@@ -12,7 +12,8 @@ import numpy as np
 
 from elman.data.abc import split_tunes
 from elman.data.npz_file import read_npz
-from elman.data.text_file import decode, file_kind, read_bytes
+from elman.data.on_disk import Text, is_large
+from elman.data.text_file import decode, file_kind, read_bytes, stream_lines
 from elman.errors import DataError
 
 PARTS = ("train", "valid", "test")
@@ -60,8 +61,11 @@ class Corpus:
         return Corpus(tuple(learn), self.validation, tuple(test))
 
 
-def read_corpus(path: Path | str) -> Corpus:
+def read_corpus(path: Path | str, *, on_disk: bool | None = None) -> Corpus:
     """The corpus in a file.
+
+    on_disk   whether a text stays on disk, in a temporary file that goes when the text does; None: where the file would
+              fill the memory
 
     .txt (also .gz)   UTF-8; the whole file is one text
     .abc (also .gz)   UTF-8; each tune in ABC notation is a text, with the empty line that ends it
@@ -76,6 +80,8 @@ def read_corpus(path: Path | str) -> Corpus:
     where = f"read_corpus({str(path)!r})"
     kind = file_kind(path)
     if kind == ".txt":
+        if is_large(path) if on_disk is None else on_disk:
+            return Corpus((Text.of(stream_lines(path, where)),))
         return Corpus((decode(read_bytes(path, where), path, where),))
     if kind == ".abc":
         tunes = split_tunes(decode(read_bytes(path, where), path, where))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import numpy as np
 
 from elman.data.columns import as_frame, missing
 from elman.data.npz_file import read_npz
-from elman.data.table import TABLES, read_table
-from elman.data.text_file import file_kind, read_lines
+from elman.data.on_disk import LINES, ROWS, OnDisk, is_large, spill, spill_values
+from elman.data.table import TABLES, read_table, stream_table
+from elman.data.text_file import file_kind, read_lines, stream_lines
 from elman.data.ts_file import read_ts
 from elman.errors import DataError, OptionError, UnknownNameError, suggest
+
+Table = dict[str, list[Any]]
+"""columns by name"""
 
 
 @dataclass(frozen=True)
@@ -35,8 +40,8 @@ class Columns:
 
 
 def read_examples(
-    source: Any, columns: Columns, *, each_step: bool = False, one: bool = False
-) -> tuple[list[Any], Any, Columns]:
+    source: Any, columns: Columns, *, each_step: bool = False, one: bool = False, on_disk: bool | None = None
+) -> tuple[Sequence[Any], Any, Columns]:
     """Sequences X, their targets y, and the columns that were read: those given, with a table's inputs named.
 
     source  a table (pandas, polars, pyarrow or narwhals), or the path of a file:
@@ -51,7 +56,13 @@ def read_examples(
 
     y: one target of each sequence or, with `each_step`, of each step; None without a label. By the columns that come
     back, another table is read alike even where it has more. With `one`, the rows of a table are the steps of one
-    sequence where no column names it. Raises `DataError`, `UnknownNameError`, `OptionError`, each with the file, and
+    sequence where no column names it.
+
+    on_disk  whether the sequences of a file that is a table stay on disk, in a temporary file that goes when X does,
+             and each is read when it is asked for; None: where the file would fill the memory. Of each sequence or, of
+             a long table, of each step, the label, the time and the place are kept in memory.
+
+    Raises `DataError`, `UnknownNameError`, `OptionError`, each with the file, and
     the line where there is one.
 
     >>> import pandas as pd
@@ -61,8 +72,8 @@ def read_examples(
     ([[[1.0], [2.0]], [[3.0]]], ['up', 'down'])
     """
     if not isinstance(source, (str, Path)):
-        table = _as_lists(as_frame(source, "read_examples"))
-        return _from_table(table, columns, each_step, one, "read_examples")
+        tables = iter([_as_lists(as_frame(source, "read_examples"))])
+        return _from_tables(tables, columns, each_step, one, False, "read_examples")
     path = Path(source)
     kind = file_kind(path)
     where = f"read_examples({str(path)!r})"
@@ -75,17 +86,24 @@ def read_examples(
     if kind not in (*TABLES, ".jsonl"):
         known = ", ".join((*TABLES, ".jsonl", ".ts", ".npz", ".conll"))
         raise DataError(f"{where}: expected {known}, got {kind or 'no suffix'!r}.")
-    table = _read_jsonl(path, where) if kind == ".jsonl" else _as_lists(read_table(path))
-    return _from_table(table, columns, each_step, one, where)
+    if on_disk is None:
+        on_disk = is_large(path)
+    if kind == ".jsonl":
+        tables = _read_jsonl(stream_lines(path, where) if on_disk else read_lines(path, where), where, on_disk)
+    else:
+        tables = map(_as_lists, stream_table(path) if on_disk else [read_table(path)])
+    return _from_tables(tables, columns, each_step, one, on_disk, where)
 
 
-def _from_table(
-    table: dict[str, list[Any]], columns: Columns, each_step: bool, one: bool, where: str
-) -> tuple[list[Any], Any, Columns]:
-    columns = _with_inputs(columns, table)
-    rows_are_steps = one or columns.sequence is not None
-    X, y = _by_sequence(table, columns, each_step, where) if rows_are_steps else _by_row(table, columns, where)
-    return X, y, columns
+def _from_tables(
+    tables: Iterator[Table], columns: Columns, each_step: bool, one: bool, on_disk: bool, where: str
+) -> tuple[Sequence[Any], Any, Columns]:
+    """The same from the pieces of a table."""
+    first = next(tables)
+    tables, columns = chain([first], tables), _with_inputs(columns, first)
+    if one or columns.sequence is not None:
+        return *_by_sequence(tables, columns, each_step, on_disk, where), columns
+    return *_by_row(tables, columns, on_disk, where), columns
 
 
 def read_columns(path: Path | str, word: int = 0, label: int = 1) -> tuple[list[list[str]], list[list[str]]]:
@@ -142,16 +160,23 @@ def _cut(steps: np.ndarray, lengths: np.ndarray, where: str) -> list[np.ndarray]
     return np.split(steps, np.cumsum(lengths, dtype=int)[:-1])
 
 
-def _as_lists(frame: Any) -> dict[str, list[Any]]:
+def _as_lists(frame: Any) -> Table:
     # by way of NumPy, numbers that are missing are NaN in a column of any package
     return {
         n: frame[n].to_numpy().tolist() if frame[n].dtype.is_numeric() else frame[n].to_list() for n in frame.columns
     }
 
 
-def _read_jsonl(path: Path, where: str) -> dict[str, list[Any]]:
-    rows = []
-    for number, line in enumerate(read_lines(path, where), 1):
+def _read_jsonl(lines: Iterable[str], where: str, on_disk: bool) -> Iterator[Table]:
+    """All rows at once, or some at a time."""
+    rows = _rows_of_jsonl(lines, where)
+    while some := list(islice(rows, LINES if on_disk else None)):
+        yield {name: [row[name] for row in some] for name in some[0]}
+
+
+def _rows_of_jsonl(lines: Iterable[str], where: str) -> Iterator[dict[str, Any]]:
+    names = None
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -159,15 +184,17 @@ def _read_jsonl(path: Path, where: str) -> dict[str, list[Any]]:
         except ValueError as problem:
             raise DataError(f"{where}: line {number} is not JSON ({problem}).") from None
         if not isinstance(row, dict):
-            raise DataError(f"{where}: line {number} must be an object with names and values, got {line[:40]!r}.")
-        if rows and row.keys() != rows[0].keys():
-            odd = sorted(row.keys() ^ rows[0].keys())[0]
+            raise DataError(
+                f"{where}: line {number} must be an object with names and values, got {line.strip()[:40]!r}."
+            )
+        names = row.keys() if names is None else names
+        if row.keys() != names:
+            odd = sorted(row.keys() ^ names)[0]
             raise DataError(f"{where}: line {number}: all objects must have the same names; {odd!r} is not in all.")
-        rows.append(row)
-    return {name: [row[name] for row in rows] for name in rows[0]}
+        yield row
 
 
-def _column(table: dict[str, list[Any]], name: str, where: str) -> list[Any]:
+def _column(table: Table, name: str, where: str) -> list[Any]:
     if name not in table:
         raise UnknownNameError(f"{where}: no column {name!r}, {suggest(name, table)}")
     return table[name]
@@ -179,58 +206,111 @@ def _with_inputs(columns: Columns, table: Iterable[str]) -> Columns:
     return replace(columns, inputs=columns.inputs or tuple(name for name in table if name not in known))
 
 
-def _by_row(table: dict[str, list[Any]], columns: Columns, where: str) -> tuple[list[Any], Any]:
-    y = None if columns.label is None else _labels(_column(table, columns.label, where), columns.label, where)
-    names = columns.inputs
+def _by_row(
+    tables: Iterable[Table], columns: Columns, on_disk: bool, where: str
+) -> tuple[Sequence[Any], np.ndarray | None]:
+    labels: list[np.ndarray] = []
+
+    def sequences() -> Iterator[Any]:
+        before = 0
+        for table in tables:
+            if columns.label is not None:
+                labels.append(_labels(_column(table, columns.label, where), columns.label, before, where))
+            yield from _rows(table, columns.inputs, before, where)
+            before += len(next(iter(table.values())))
+
+    X = spill_values(sequences()) if on_disk else list(sequences())
+    return X, np.concatenate(labels) if labels else None
+
+
+def _rows(table: Table, names: tuple[str, ...], before: int, where: str) -> Iterable[Any]:
+    """Each row's sequence; before: how many rows are in the pieces before this one."""
     parts = [_column(table, name, where) for name in names]
     if len(names) == 1:
-        texts = parts[0]
-        for row, text in enumerate(texts):
+        for row, text in enumerate(parts[0], before + 1):
             if missing(text) or (isinstance(text, str) and not text.strip()):
-                raise DataError(f"{where}: row {row + 1}: {names[0]!r} is empty. Leave the row out.")
-        return list(texts), y
+                raise DataError(f"{where}: row {row}: {names[0]!r} is empty. Leave the row out.")
+        return parts[0]
     if any(isinstance(part[0], str) for part in parts):
         raise OptionError(
             f"{where}: a row is one sequence, and its columns are {', '.join(names[:4])}. Name the one with the text "
             "(--input), or the one that names the sequence where a row is a step (--sequence)."
         )
-    return list(np.array(parts, dtype=np.float64).T), y  # one feature, a step in each column
+    return np.array(parts, dtype=np.float64).T  # one feature, a step in each column
 
 
-def _by_sequence(table: dict[str, list[Any]], columns: Columns, each_step: bool, where: str) -> tuple[list[Any], Any]:
-    steps = len(next(iter(table.values())))
-    keys = [""] * steps if columns.sequence is None else _column(table, columns.sequence, where)
-    order: dict[Any, list[int]] = {}
-    for row, key in enumerate(keys):
-        order.setdefault(key, []).append(row)
-    if columns.time is not None:
-        times = _column(table, columns.time, where)
-        order = {key: sorted(rows, key=times.__getitem__) for key, rows in order.items()}
-    names = columns.inputs
-    parts = [_column(table, name, where) for name in names]
-    if len(parts) == 1 and isinstance(parts[0][0], str):
-        X: list[Any] = [[parts[0][row] for row in rows] for rows in order.values()]
-    else:
-        try:
-            values = np.array(parts, dtype=np.float64).T
-        except (TypeError, ValueError) as problem:
-            raise DataError(f"{where}: the columns {', '.join(names[:4])} must be numbers ({problem}).") from None
-        X = [values[rows] for rows in order.values()]
+def _by_sequence(
+    tables: Iterable[Table], columns: Columns, each_step: bool, on_disk: bool, where: str
+) -> tuple[Sequence[Any], Any]:
+    numbers: dict[Any, int] = {}  # of each sequence, in the order in which they come
+    owners, times, labels = [], [], []
+
+    def pieces() -> Iterator[np.ndarray]:
+        before = 0
+        for table in tables:
+            rows = len(next(iter(table.values())))
+            keys = [""] * rows if columns.sequence is None else _column(table, columns.sequence, where)
+            owners.append(np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int32))
+            if columns.time is not None:
+                times.append(np.array(_column(table, columns.time, where)))
+            if columns.label is not None:
+                labels.append(_labels(_column(table, columns.label, where), columns.label, before, where))
+            yield _features(table, columns.inputs, where)
+            before += rows
+
+    X, order, ends = _grouped(pieces(), owners, times, on_disk)
     if columns.label is None:
         return X, None
-    labels = _labels(_column(table, columns.label, where), columns.label, where)
+    found = np.concatenate(labels)[order]
     if each_step:
-        return X, [labels[rows] for rows in order.values()]
-    for key, rows in order.items():
-        if len(set(labels[rows].tolist())) > 1:
-            raise DataError(
-                f"{where}: {columns.label!r} must be the same in all rows of sequence {key!r}. Use `elman tag`."
-            )
-    return X, np.array([labels[rows[0]] for rows in order.values()])
+        return X, np.split(found, ends[:-1])
+    sizes = np.diff(ends, prepend=0)
+    y = found[ends - sizes]
+    odd = found != np.repeat(y, sizes)
+    if odd.any():
+        key = list(numbers)[int(np.searchsorted(ends, odd.argmax(), side="right"))]
+        raise DataError(
+            f"{where}: {columns.label!r} must be the same in all rows of sequence {key!r}. Use `elman tag`."
+        )
+    return X, y
 
 
-def _labels(values: Sequence[Any], name: str, where: str) -> np.ndarray:
-    for row, value in enumerate(values):
+def _grouped(
+    pieces: Iterator[np.ndarray], owners: list[np.ndarray], times: list[np.ndarray], on_disk: bool
+) -> tuple[Sequence[Any], np.ndarray, np.ndarray]:
+    """Steps by sequence and time: the sequences, the rows in that order, and where in it each sequence ends.
+
+    owners, times   of each step, the number of its sequence and its time; they are there once the pieces have come
+    """
+    first = next(pieces)
+    pieces, named = chain([first], pieces), first.dtype == object
+    steps = spill(pieces) if on_disk and not named else np.concatenate(list(pieces))
+    owner = np.concatenate(owners)
+    order = np.argsort(np.concatenate(times), kind="stable") if times else np.arange(len(owner))
+    order = order[np.argsort(owner[order], kind="stable")]
+    ends = np.cumsum(np.bincount(owner))
+    if named or not on_disk:
+        X = np.split(steps[order], ends[:-1])
+        return ([x.tolist() for x in X] if named else X), order, ends
+    if (np.diff(order) < 0).any():
+        steps = spill(steps[order[i : i + ROWS]] for i in range(0, len(order), ROWS))
+    begins = np.concatenate([[0], ends])
+    return OnDisk(lambda i: steps[begins[i] : begins[i + 1]], len(ends)), order, ends
+
+
+def _features(table: Table, names: tuple[str, ...], where: str) -> np.ndarray:
+    """What is read at each step: numbers (n, F), or one name each, (n,)."""
+    parts = [_column(table, name, where) for name in names]
+    if len(parts) == 1 and isinstance(parts[0][0], str):
+        return np.array(parts[0], dtype=object)
+    try:
+        return np.array(parts, dtype=np.float64).T
+    except (TypeError, ValueError) as problem:
+        raise DataError(f"{where}: the columns {', '.join(names[:4])} must be numbers ({problem}).") from None
+
+
+def _labels(values: Sequence[Any], name: str, before: int, where: str) -> np.ndarray:
+    for row, value in enumerate(values, before + 1):
         if missing(value):
-            raise DataError(f"{where}: row {row + 1} has no {name!r}. Leave the row out.")
+            raise DataError(f"{where}: row {row} has no {name!r}. Leave the row out.")
     return np.array(values)

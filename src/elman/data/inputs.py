@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from elman.data.byte_pairs import BytePairs
+from elman.data.on_disk import OnDisk, Text, each, spill
 from elman.data.pictures import Pictures
 from elman.data.vocabulary import UNKNOWN, Vocabulary
 from elman.errors import DataError
@@ -61,51 +62,51 @@ class Numbers:
         """F, and a column for each feature with gaps."""
         return len(self.mean) + len(self.gaps)
 
-    def encode(self, sequences: Sequence[Any], where: str) -> list[Tensor]:
+    def encode(self, sequences: Sequence[Any], where: str) -> Sequence[Tensor]:
         """Standardised features, then where they are missing."""
-        encoded = []
-        for a in as_numbers(sequences, len(self.mean), where):
-            values = np.nan_to_num((a - self.mean) / self.scale, nan=0.0)
-            encoded.append(torch.from_numpy(np.hstack([values, np.isnan(a)[:, self.gaps]])).float())
-        return encoded
+        return each(self._encode, as_numbers(sequences, len(self.mean), where))
+
+    def _encode(self, _: int, a: Array) -> Tensor:
+        values = np.nan_to_num((a - self.mean) / self.scale, nan=0.0)
+        return torch.from_numpy(np.hstack([values, np.isnan(a)[:, self.gaps]])).float()
 
     def to_json(self) -> dict[str, Any]:
         """What a config file keeps."""
         return {"kind": "numbers", "mean": list(self.mean), "scale": list(self.scale), "gaps": list(self.gaps)}
 
 
-def as_numbers(sequences: Sequence[Any], features: int | None, where: str) -> list[Array]:
+def as_numbers(sequences: Sequence[Any], features: int | None, where: str) -> Sequence[Array]:
     """Each sequence as (T_i, F) float64; a vector has one feature. features: F; None: that of the first sequence."""
-    arrays: list[Array] = []
-    for row, sequence in enumerate(sequences):
-        try:
-            if np.iscomplexobj(sequence):
-                raise DataError(
-                    f"{where}: Complex data not supported, sequence {row} is. Give real and imaginary parts."
-                )
-            a = np.asarray(sequence, dtype=np.float64)
-        except DataError:
-            raise
-        except (TypeError, ValueError):
-            raise DataError(
-                f"{where}: sequence {row} must be numbers, (T, F), got {_shown(sequence)}. "
-                "Give numbers, or text for all sequences."
-            ) from None
-        a = a[:, None] if a.ndim == 1 else a
-        wanted = features if features is not None else arrays[0].shape[1] if arrays else None
-        if a.ndim != 2 or not len(a) or (wanted is not None and a.shape[1] != wanted):
-            shape = f"(T, {'F' if wanted is None else wanted})"
-            mend = "Leave empty sequences out." if a.size == 0 else "Give all sequences the same features."
-            mend = "Reshape your data: one sequence alone goes into a list, [x]." if a.ndim == 0 else mend
-            raise DataError(f"{where}: sequence {row} must be {shape} with T ≥ 1, got {a.shape}. {mend}")
-        if np.isinf(a).any():
-            step, feature = np.argwhere(np.isinf(a))[0]
-            raise DataError(
-                f"{where}: sequence {row} must be finite or NaN for missing, got {a[step, feature]} at step {step}, "
-                f"feature {feature}. Mend the value."
-            )
-        arrays.append(a)
-    return arrays
+    if features is None and len(sequences):
+        features = _as_numbers(sequences[0], 0, None, where).shape[1]
+    return each(lambda row, sequence: _as_numbers(sequence, row, features, where), sequences)
+
+
+def _as_numbers(sequence: Any, row: int, features: int | None, where: str) -> Array:
+    try:
+        if np.iscomplexobj(sequence):
+            raise DataError(f"{where}: Complex data not supported, sequence {row} is. Give real and imaginary parts.")
+        a = np.asarray(sequence, dtype=np.float64)
+    except DataError:
+        raise
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{where}: sequence {row} must be numbers, (T, F), got {_shown(sequence)}. "
+            "Give numbers, or text for all sequences."
+        ) from None
+    a = a[:, None] if a.ndim == 1 else a
+    if a.ndim != 2 or not len(a) or (features is not None and a.shape[1] != features):
+        shape = f"(T, {'F' if features is None else features})"
+        mend = "Leave empty sequences out." if a.size == 0 else "Give all sequences the same features."
+        mend = "Reshape your data: one sequence alone goes into a list, [x]." if a.ndim == 0 else mend
+        raise DataError(f"{where}: sequence {row} must be {shape} with T ≥ 1, got {a.shape}. {mend}")
+    if np.isinf(a).any():
+        step, feature = np.argwhere(np.isinf(a))[0]
+        raise DataError(
+            f"{where}: sequence {row} must be finite or NaN for missing, got {a[step, feature]} at step {step}, "
+            f"feature {feature}. Mend the value."
+        )
+    return a
 
 
 # -- names ---------------------------------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Names:
     ) -> Names:
         """The names that occur at least so often; of more than `most`, the most frequent ones."""
         blank = cls(NO_NAMES, analyzer, lowercase)
-        raw = Counter(name for sequence in sequences for name in blank.cut(sequence))
+        raw = Counter(name for sequence in sequences for piece in _pieces(sequence) for name in blank.cut(piece))
         counts: Counter[str] = Counter()
         for name, count in raw.items():
             counts[blank.key(name)] += count
@@ -209,20 +210,24 @@ class Names:
         """What is looked up."""
         return name.lower() if self.lowercase else name
 
-    def encode(self, sequences: Sequence[Any], where: str) -> list[Tensor]:
+    def encode(self, sequences: Sequence[Any], where: str) -> Sequence[Tensor]:
         """The code of each name, then its letters': 0 after the last, 1 for an unknown one; (T_i, width) int64."""
-        encoded = []
-        for row, sequence in enumerate(sequences):
-            if not isinstance(sequence, (str, list, tuple, np.ndarray)):
-                raise DataError(f"{where}: sequence {row} must be text or a list of names, got {_shown(sequence)}.")
-            names = self.cut(sequence)
-            if not names:
-                raise DataError(f"{where}: sequence {row} is empty, got {_shown(sequence)}. Leave it out.")
-            codes = [self.vocabulary.encode(map(self.key, names))[:, None]]
-            if self.spelling:
-                codes.append(np.stack([self._spell(name) for name in names]))
-            encoded.append(torch.from_numpy(np.hstack(codes)))
-        return encoded
+        return each(lambda row, sequence: self._encode(sequence, row, where), sequences)
+
+    def _encode(self, sequence: Any, row: int, where: str) -> Tensor:
+        if not isinstance(sequence, (str, Text, list, tuple, np.ndarray)):
+            raise DataError(f"{where}: sequence {row} must be text or a list of names, got {_shown(sequence)}.")
+        codes = map(self._code, filter(len, map(self.cut, _pieces(sequence))))
+        found = spill(codes) if isinstance(sequence, Text) else next(codes, np.empty(0))
+        if not len(found):
+            raise DataError(f"{where}: sequence {row} is empty, got {_shown(sequence)}. Leave it out.")
+        return torch.from_numpy(found)
+
+    def _code(self, names: list[str]) -> Array:
+        codes = [self.vocabulary.encode(map(str.lower, names) if self.lowercase else names)[:, None]]
+        if self.spelling:
+            codes.append(np.stack([self._spell(name) for name in names]))
+        return np.hstack(codes)
 
     def _spell(self, name: str) -> Array:
         half = self.spelling // 2
@@ -250,8 +255,11 @@ def inputs_from_json(kept: Mapping[str, Any]) -> Any:
     return Names(known, kept["analyzer"], kept["lowercase"], letters, kept["spelling"])
 
 
-def as_sequences(X: Any, where: str) -> list[Any]:
-    """The sequences of X as a list, the rows of an array or a frame too; raises `DataError` where there are none."""
+def as_sequences(X: Any, where: str) -> Sequence[Any]:
+    """The sequences of X, the rows of an array or a frame too, as a list but for those on disk.
+
+    Raises `DataError` where there are none.
+    """
     if hasattr(X, "toarray"):
         raise DataError(f"{where}: sparse data are not supported, got {type(X).__name__}. Write X.toarray().")
     if hasattr(X, "__array__") and (not hasattr(X, "__len__") or getattr(X, "ndim", 1) > 1):
@@ -260,8 +268,8 @@ def as_sequences(X: Any, where: str) -> list[Any]:
         raise DataError(f"{where}: X must be a list of sequences, got {type(X).__name__}. Put one in a list: [x].")
     if isinstance(X, np.ndarray) and X.ndim == 2 and not X.shape[1]:
         raise DataError(f"{where}: 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-    sequences = list(X)
-    if not sequences:
+    sequences = X if isinstance(X, OnDisk) else list(X)
+    if not len(sequences):
         raise DataError(f"{where}: X must have at least one sequence, got none.")
     return sequences
 
@@ -269,9 +277,14 @@ def as_sequences(X: Any, where: str) -> list[Any]:
 def is_text(sequences: Sequence[Any]) -> bool:
     """Whether these are texts, or lists of names, rather than numbers; the first one tells."""
     first = sequences[0] if len(sequences) else ()
-    if isinstance(first, str):
+    if isinstance(first, (str, Text)):
         return True
     return isinstance(first, (list, tuple, np.ndarray)) and len(first) > 0 and isinstance(first[0], str)
+
+
+def _pieces(sequence: Any) -> Iterable[Any]:
+    """A text on disk in pieces, anything else whole."""
+    return sequence.pieces() if isinstance(sequence, Text) else (sequence,)
 
 
 def _shown(value: Any) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from elman.data.audio import log_mel, read_wav
 from elman.data.examples import Columns, read_examples
+from elman.data.on_disk import each
 from elman.data.pictures import read_picture
 from elman.data.table import TABLES
 from elman.data.text_file import file_kind, read_lines
@@ -22,7 +23,7 @@ class Pairs:
     columns  of the table that they were read from
     """
 
-    X: list[Any]
+    X: Sequence[Any]
     y: list[str] | None
     columns: Columns = field(default_factory=Columns)
 
@@ -39,7 +40,7 @@ def read_pairs(path: Path | str, target: Path | str | None, columns: Columns) ->
     where = f"read_pairs({str(path)!r})"
     if file_kind(path) in (*TABLES, ".jsonl", ".npz") and target is None:
         X, y, found = read_examples(path, columns)
-        X = [_read(cell, path, row, where) for row, cell in enumerate(X, 1)]
+        X = each(lambda row, cell: _read(cell, path, row + 1, where), X)
         return Pairs(X, None if y is None else [str(text) for text in y], found)
     X = _lines(path, where)
     if target is None:

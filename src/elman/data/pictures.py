@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from elman.data.on_disk import each
 from elman.data.text_file import read_bytes
 from elman.errors import DataError
 
@@ -55,8 +56,11 @@ class Pictures:
         """Means and spreads over all pixels; a picture's longer side becomes `side` pixels, by the first one's form."""
         plain = cls.plain(pictures, side, where)
         blank = cls(plain.size, plain.mean, (1.0,) * plain.width)
-        every = torch.cat(blank.encode(pictures, where)).double()
-        return cls(plain.size, tuple(every.mean(0).tolist()), tuple(every.std(0).clamp(min=1e-6).tolist()))
+        encoded = blank.encode(pictures, where)
+        count = len(encoded) * plain.size[0] * plain.size[1]
+        mean = torch.stack([x.double().sum(0) for x in encoded]).sum(0) / count
+        spread = torch.stack([((x.double() - mean) ** 2).sum(0) for x in encoded]).sum(0) / max(1, count - 1)
+        return cls(plain.size, tuple(mean.tolist()), tuple(spread.sqrt().clamp(min=1e-6).tolist()))
 
     @classmethod
     def plain(cls, pictures: Sequence[Any], side: int, where: str = "Pictures") -> Pictures:
@@ -71,16 +75,17 @@ class Pictures:
         """C, the colours."""
         return len(self.mean)
 
-    def encode(self, pictures: Sequence[Any], where: str) -> list[Tensor]:
+    def encode(self, pictures: Sequence[Any], where: str) -> Sequence[Tensor]:
         """Each picture as (H·W, C), row after row; raises `DataError` with the number of the first that is none."""
-        encoded = []
         mean, scale = torch.tensor(self.mean), torch.tensor(self.scale)
-        for row, picture in enumerate(pictures):
+
+        def encode(row: int, picture: Any) -> Tensor:
             x = torch.from_numpy(_pixels(picture, row, self.width, where)).float().permute(2, 0, 1)
             if x.shape[1:] != self.size:
                 x = F.interpolate(x[None], self.size, mode="bilinear", antialias=True, align_corners=False)[0]
-            encoded.append((x.flatten(1).T - mean) / scale)
-        return encoded
+            return (x.flatten(1).T - mean) / scale
+
+        return each(encode, pictures)
 
     def to_json(self) -> dict[str, Any]:
         """What a config file keeps."""

@@ -9,12 +9,15 @@ import io
 import os
 import re
 import warnings
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 
-from elman.data.text_file import decode, file_kind, read_bytes
+from elman.data.on_disk import ROWS
+from elman.data.text_file import decode, file_kind, read_bytes, read_failure, stream_lines
 from elman.errors import DataError, MissingExtraError
 from elman.files import write_atomic
 
@@ -56,8 +59,24 @@ def read_table(path: str | os.PathLike[str]) -> nw.DataFrame[Any]:
     data = read_bytes(path, where)
     table = _parse_csv(_as_text(data, path, where), _TEXT[kind], where) if kind in _TEXT else _read_parquet(data, where)
     if table.is_empty():
-        raise DataError(f"{where}: expected rows, got only a header. Check what wrote the file.")
+        raise _only_a_header(where)
     return table
+
+
+def stream_table(path: Path) -> Iterator[nw.DataFrame[Any]]:
+    """The same table in pieces of some rows, each column of one kind in all: for a file that memory cannot hold.
+
+    A CSV file is read three times: to check it, to learn what its columns hold, for its values. Raises what
+    `read_table` raises.
+    """
+    where = f"read_table({str(path)!r})"
+    if path.suffix.lower() == ".gz" and file_kind(path) not in _TEXT:
+        raise DataError(f"{where}: a large Parquet file is read in pieces, and a gzipped one cannot be. Unpack it.")
+    pieces = _stream_csv(path, where) if file_kind(path) in _TEXT else _stream_parquet(path, where)
+    first = next(pieces, None)
+    if first is None or first.is_empty():
+        raise _only_a_header(where)
+    return chain([first], pieces)
 
 
 def write_csv(frame: Any, path: str | os.PathLike[str]) -> None:
@@ -71,6 +90,10 @@ def write_csv(frame: Any, path: str | os.PathLike[str]) -> None:
     write_atomic(path, data)
 
 
+def _only_a_header(where: str) -> DataError:
+    return DataError(f"{where}: expected rows, got only a header. Check what wrote the file.")
+
+
 def _as_text(data: bytes, path: Path, where: str) -> str:
     for magic, kind, mend in _MAGIC:
         if data.startswith(magic):
@@ -81,10 +104,8 @@ def _as_text(data: bytes, path: Path, where: str) -> str:
 def _parse_csv(text: str, separator: str, where: str) -> nw.DataFrame[Any]:
     import pandas as pd
 
-    header = text.lstrip().split("\n", 1)[0]
-    if separator == "," and "," not in header:
-        separator = next((s for s in ";\t" if s in header), ",")
-    _check_shape(text, separator, where)
+    separator = _separator(text.lstrip().split("\n", 1)[0], separator)
+    _check_shape(io.StringIO(text, newline=""), separator, where)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # it says that pandas dropped cells
@@ -96,9 +117,53 @@ def _parse_csv(text: str, separator: str, where: str) -> nw.DataFrame[Any]:
     return nw.from_native(frame, eager_only=True)
 
 
-def _check_shape(text: str, separator: str, where: str) -> None:
+def _separator(header: str, separator: str) -> str:
+    """What separates the columns, by the header."""
+    if separator == "," and "," not in header:
+        return next((s for s in ";\t" if s in header), ",")
+    return separator
+
+
+def _stream_csv(path: Path, where: str) -> Iterator[nw.DataFrame[Any]]:
+    import pandas as pd
+
+    header = next((line for line in stream_lines(path, where) if line.strip()), "")
+    separator = _separator(header, _TEXT[file_kind(path)])
+    _check_shape(stream_lines(path, where), separator, where)
+    options: Any = {"sep": separator, "index_col": False, "low_memory": False, "encoding": "utf-8-sig"}
+    kinds: dict[str, set[str]] = {}
+    for piece in pd.read_csv(path, chunksize=ROWS, **options):
+        for name in piece.columns:
+            kinds.setdefault(name, set()).add(piece[name].dtype.kind)
+    text = {name for name, found in kinds.items() if not (found <= set("iuf") or found == {"b"})}
+    types = {name: "str" if name in text else "float64" for name, found in kinds.items() if len(found) > 1}
+    for piece in pd.read_csv(path, chunksize=ROWS, dtype=types, **options):
+        yield nw.from_native(piece, eager_only=True)
+
+
+def _stream_parquet(path: Path, where: str) -> Iterator[nw.DataFrame[Any]]:
+    try:
+        from pyarrow import ArrowException, Table
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise MissingExtraError(f"{where}: large Parquet needs pyarrow. Install it: pip install pyarrow") from None
+    import pandas as pd
+
+    try:
+        with ParquetFile(path) as file:
+            for batch in file.iter_batches(ROWS):
+                piece = Table.from_batches([batch]).to_pandas()
+                yield nw.from_native(piece if isinstance(piece.index, pd.RangeIndex) else piece.reset_index())
+    except FileNotFoundError as problem:
+        raise read_failure(path, problem, where) from None
+    except (ArrowException, OSError) as error:
+        reason = re.split(r"[\n.:]", str(error).strip())[0]
+        raise DataError(f"{where}: the Parquet data are damaged ({reason}). Fetch or write the file again.") from None
+
+
+def _check_shape(lines: Iterable[str], separator: str, where: str) -> None:
     """Every line must have as many cells as the header, which names each column once; pandas would fill in silently."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    reader = csv.reader(lines, delimiter=separator, strict=True)
     header: list[str] = []
     try:
         for cells in reader:

@@ -6,6 +6,7 @@ import codecs
 import gzip
 import shlex
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from elman.errors import DataError
@@ -34,10 +35,22 @@ def read_bytes(path: Path, where: str) -> bytes:
         try:
             data = gzip.decompress(data)
         except (OSError, EOFError, zlib.error):
-            raise DataError(f"{where}: the gzip data are damaged or cut short. Fetch the file again.") from None
+            raise _damaged(where) from None
     if not data:
-        raise DataError(f"{where}: expected data, got an empty file. Check what wrote it.")
+        raise _empty(where)
     return data
+
+
+def _empty(where: str) -> DataError:
+    return DataError(f"{where}: expected data, got an empty file. Check what wrote it.")
+
+
+def _blank(where: str) -> DataError:
+    return DataError(f"{where}: expected text, got blank lines only. Check what wrote the file.")
+
+
+def _damaged(where: str) -> DataError:
+    return DataError(f"{where}: the gzip data are damaged or cut short. Fetch the file again.")
 
 
 def read_failure(path: Path, problem: Exception, where: str) -> DataError:
@@ -54,23 +67,26 @@ def decode(data: bytes, path: Path, where: str) -> str:
 
     Raises `DataError` for another encoding, binary data, or blank lines alone.
     """
+    text = _decode(data, path, where).removeprefix("\ufeff")
+    if not text.strip():
+        raise _blank(where)
+    return text
+
+
+def _decode(data: bytes, path: Path, where: str, first: int = 1) -> str:
+    """The text in UTF-8 data; first: the line that they begin with."""
     into = f"-t UTF-8 {shlex.quote(path.name)} > {shlex.quote('utf8' + file_kind(path))}"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{where}: expected UTF-8 text, got UTF-16. Convert it: iconv -f UTF-16 {into}")
     if b"\0" in data:
-        line = _line(data, data.index(b"\0"))
+        line = first - 1 + _line(data, data.index(b"\0"))
         raise DataError(f"{where}: expected text, got binary data (a zero byte in line {line}). Save it as text.")
     try:
-        text = data.decode("utf-8-sig")
+        return data.decode()
     except UnicodeDecodeError as error:
-        # error.start counts from behind a byte order mark
-        start = error.start + (len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0)
         mend = f"Convert it, from Windows for example: iconv -f WINDOWS-1252 {into}"
-        got = f"byte 0x{data[start]:02x} in line {_line(data, start)}"
+        got = f"byte 0x{data[error.start]:02x} in line {first - 1 + _line(data, error.start)}"
         raise DataError(f"{where}: expected UTF-8 text, got {got}. {mend}") from None
-    if not text.strip():
-        raise DataError(f"{where}: expected text, got blank lines only. Check what wrote the file.")
-    return text
 
 
 def read_lines(path: Path, where: str) -> list[str]:
@@ -79,6 +95,28 @@ def read_lines(path: Path, where: str) -> list[str]:
     Raises `DataError`, as `read_bytes` and `decode` do.
     """
     return [line.removesuffix("\r") for line in decode(read_bytes(path, where), path, where).split("\n")]
+
+
+def stream_lines(path: Path, where: str) -> Iterator[str]:
+    """The lines of a UTF-8 file, also .gz, with their ends, one at a time: for a file that memory cannot hold.
+
+    Raises `DataError`, as `read_bytes` and `decode` do.
+    """
+    packed = path.suffix.lower() == ".gz"
+    number, blank = 0, True
+    try:
+        with gzip.open(path) if packed else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                text = _decode(line, path, where, number)
+                text = text.removeprefix("\ufeff") if number == 1 else text
+                blank = blank and not text.strip()
+                yield text
+    except (EOFError, zlib.error, gzip.BadGzipFile):
+        raise _damaged(where) from None
+    except OSError as problem:
+        raise read_failure(path, problem, where) from None
+    if blank:
+        raise _blank(where) if number else _empty(where)
 
 
 def _line(data: bytes, at: int) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -39,8 +40,13 @@ class Vocabulary:
 
     def encode(self, values: Iterable[object]) -> np.ndarray:
         """Codes of `values`, (N,) int64 in [0, len(self))."""
-        codes = {name: code for code, name in enumerate(self.names, start=1)}
-        return np.fromiter((0 if missing(v) else codes.get(str(v), 0) for v in values), dtype=np.int64)
+        codes = self._codes
+        found = (codes.get(v, 0) if isinstance(v, str) else 0 if missing(v) else codes.get(str(v), 0) for v in values)
+        return np.fromiter(found, dtype=np.int64)
+
+    @cached_property
+    def _codes(self) -> dict[str, int]:
+        return {name: code for code, name in enumerate(self.names, start=1)}
 
     def to_json(self) -> list[str]:
         """What a config file keeps: the names in order of their codes."""

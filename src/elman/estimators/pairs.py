@@ -19,6 +19,8 @@ from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
 from elman.estimators.front import Front
 from elman.training.progress import Progress
 
+Targets = Sequence[Tensor] | Tensor
+"""one for each sequence; those of whole sequences as one tensor (N, …)"""
 AT_ONCE = 256
 """sequences that are predicted side by side"""
 LONG = 200
@@ -151,7 +153,7 @@ class PairEstimator(Estimator, ABC):
         """Sets what is learned from them: classes, scales."""
 
     @abstractmethod
-    def _encode_targets(self, values: Any) -> list[Tensor]:
+    def _encode_targets(self, values: Any) -> Targets:
         """A target for each sequence as the loss takes it; raises `DataError` for a class that is not known."""
 
     def _split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +163,7 @@ class PairEstimator(Estimator, ABC):
         return np.sort(order[held:]), np.sort(order[:held])
 
     @abstractmethod
-    def _batches(self, encoded: Sequence[Tensor], targets: Sequence[Tensor], chosen: np.ndarray) -> PaddedBatches:
+    def _batches(self, encoded: Sequence[Tensor], targets: Targets, chosen: np.ndarray) -> PaddedBatches:
         """The chosen pairs, padded."""
 
     def _front(self) -> Front:

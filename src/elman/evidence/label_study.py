@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elman.data.inputs import Names
+from elman.data.on_disk import take
 from elman.errors import DataError
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.judging import cell_of, judged_run, timed
@@ -49,7 +50,7 @@ class Examples:
         except ValueError:  # fewer test sequences than classes
             learn, test = train_test_split(np.arange(count), test_size=share, random_state=seed)
         learn, test = np.sort(learn), np.sort(test)
-        return cls(_take(X, learn), _take(y, learn), _take(X, test), _take(y, test))
+        return cls(take(X, learn), take(y, learn), take(X, test), take(y, test))
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,3 @@ def _notes(estimator: SequenceEstimator, truth: np.ndarray) -> list[str]:
 
 def _name(estimator: SequenceEstimator) -> str:
     return f"bidirectional {cell_of(estimator)}" if estimator.bidirectional else cell_of(estimator)
-
-
-def _take(values: Any, chosen: np.ndarray) -> Any:
-    return values[chosen] if isinstance(values, np.ndarray) else [values[i] for i in chosen]

@@ -13,6 +13,7 @@ import numpy as np
 
 from elman.data.abc import is_tune
 from elman.data.corpus import Corpus
+from elman.data.on_disk import CHARACTERS, Text
 from elman.estimators import LanguageModel
 from elman.evidence.judging import cell_of, judged_run
 from elman.evidence.language_plots import plot_rolls, sample_html, surprise_html
@@ -105,14 +106,18 @@ def _rolls(model: LanguageModel, corpus: Corpus) -> dict[str, str]:
 
 def _texts(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> dict[str, str]:
     text, losses = max(zip(corpus.test, judged.losses, strict=True), key=lambda pair: len(pair[1]))
-    pieces = model.pieces(text)
+    pieces = model.pieces(str(text[:CHARACTERS]))
     shown = slice(1, SAMPLE + 1)
-    written = tune_sections(model, corpus.test) if all(map(is_tune, corpus.pieces)) else _sample(model, pieces)
+    written = tune_sections(model, corpus.test) if _are_tunes(corpus.pieces) else _sample(model, pieces)
     return {
         **written,
         "What surprised it": surprise_html(pieces[shown], losses[:SAMPLE].tolist())
         + '<p class="quiet">The darker a piece of the test text, the less probable the model thought it.</p>',
     }
+
+
+def _are_tunes(pieces: Sequence[Any]) -> bool:
+    return all(isinstance(piece, str) and is_tune(piece) for piece in pieces)
 
 
 def _sample(model: LanguageModel, pieces: Sequence[str]) -> dict[str, str]:
@@ -123,7 +128,7 @@ def _sample(model: LanguageModel, pieces: Sequence[str]) -> dict[str, str]:
 
 def _amount(texts: Sequence[Any]) -> str:
     """How much there is of what."""
-    unit = "characters" if isinstance(texts[0], str) else "frames"
+    unit = "characters" if isinstance(texts[0], (str, Text)) else "frames"
     return f"{sum(map(len, texts))} {unit}" + (f" in {len(texts)} pieces" if len(texts) > 1 else "")
 
 

@@ -118,7 +118,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
         if it had not been interrupted.
         """
         self.check()
-        arrays = as_numbers(as_sequences(X, self._at("fit")), None, self._at("fit"))
+        arrays = self._read(X, None, "fit")
         self.seed_ = seed_of(self.random_state)
         parts = self.parts(arrays)
         self.inputs_ = Numbers.fit(parts.learn, self._at("fit"))
@@ -167,7 +167,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def parts(self, X: Sequence[Any]) -> Parts:
         """What of X is learned from, what chooses the weights, and what sets the thresholds."""
-        arrays = as_numbers(as_sequences(X, self._at("parts")), None, self._at("parts"))
+        arrays = self._read(X, None, "parts")
         seed = self.seed_ if hasattr(self, "seed_") else seed_of(self.random_state)
         return Parts.cut(arrays, self.validation, self.calibration, seed)
 
@@ -211,7 +211,10 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def _arrays(self, X: Any, method: str) -> list[np.ndarray]:
         self._check_fitted()
-        return as_numbers(as_sequences(X, self._at(method)), len(self.inputs_.mean), self._at(method))
+        return self._read(X, len(self.inputs_.mean), method)
+
+    def _read(self, X: Any, features: int | None, method: str) -> list[np.ndarray]:
+        return list(as_numbers(as_sequences(X, self._at(method)), features, self._at(method)))
 
     def _at(self, method: str) -> str:
         return f"AnomalyDetector.{method}"
@@ -221,7 +224,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
 
     def _pairs(self, arrays: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor]]:
         """x as the net reads it, and y (T, 2F): the values, and 1 for each that is to be judged."""
-        x, y = self.inputs_.encode(arrays, self._at("fit")), []
+        x, y = list(self.inputs_.encode(arrays, self._at("fit"))), []
         for one, a in zip(x, arrays, strict=True):
             there, features = np.isfinite(a), a.shape[1]
             one[:, :features] = _carried_on(one[:, :features], there)

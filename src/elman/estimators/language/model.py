@@ -15,6 +15,7 @@ from torch import Tensor
 from elman.data.batching import TruncatedBatches
 from elman.data.byte_pairs import BytePairs
 from elman.data.inputs import ANALYZERS, Names, as_numbers, inputs_from_json, is_text
+from elman.data.on_disk import Text
 from elman.decode import Choice, generate, generate_frames
 from elman.errors import DataError, OptionError, suggest
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
@@ -93,6 +94,8 @@ class LanguageModel(Estimator):
         progress: Progress | None = None,
     ) -> LanguageModel:
         """Trains on a text, a list of texts, or a list of piano rolls; `y`, not used, is there for scikit-learn.
+
+        A text may be one on disk, as `elman.data.read_corpus` gives it of a large file: its codes stay there too.
 
         X_validation  texts to choose the best weights by; then nothing of X is held back
         """
@@ -227,7 +230,7 @@ class LanguageModel(Estimator):
         self.check_common()
 
     def _texts(self, X: Any, method: str) -> list[Any]:
-        texts = [X] if isinstance(X, str) else list(X)
+        texts = [X] if isinstance(X, (str, Text)) else list(X)
         if not texts:
             raise DataError(f"LanguageModel.{method}: X must have at least one text, got none.")
         return texts
@@ -235,6 +238,11 @@ class LanguageModel(Estimator):
     def _learn_tokens(self, texts: list[Any]) -> Names | BytePairs:
         """The vocabulary."""
         if self.analyzer == BPE:
+            if any(isinstance(text, Text) for text in texts):
+                mend = "Read it with on_disk=False, or choose another analyzer."
+                raise DataError(
+                    f"LanguageModel.fit: X must be in memory for the analyzer 'bpe', got one on disk. {mend}"
+                )
             return BytePairs.fit(texts, size=self.vocabulary_size, lowercase=self.lowercase)
         least = self.min_count or (1 if self.analyzer == "character" else 2)
         most = self.vocabulary_size
@@ -246,7 +254,7 @@ class LanguageModel(Estimator):
     def _encode(self, texts: Sequence[Any], method: str) -> list[Tensor]:
         where = f"LanguageModel.{method}"
         if self.inputs_ is not None:
-            return self.inputs_.encode(texts, where)
+            return list(self.inputs_.encode(texts, where))
         arrays = as_numbers(texts, getattr(self, "size_", None) or None, where)
         for row, a in enumerate(arrays):
             if not np.isin(a, (0, 1)).all():
@@ -280,11 +288,10 @@ class LanguageModel(Estimator):
 
     def _frequencies(self, codes: list[Tensor]) -> Tensor:
         """How probable each token, or each note, is by its count; one half more of each than there is."""
-        every = torch.cat(codes)
-        if self.size_:
-            return (every.double().sum(0) + 0.5) / (len(every) + 1)
-        counts = torch.bincount(every[:, 0], minlength=len(self.inputs_ or ())).double() + 0.5
-        return counts / counts.sum()
+        counts = torch.full((self.size_ or len(self.inputs_ or ()),), 0.5, dtype=torch.float64)
+        for x in codes:  # one at a time, for they may lie on disk
+            counts += x.double().sum(0) if self.size_ else torch.bincount(x[:, 0], minlength=len(counts))
+        return counts / (sum(map(len, codes)) + 1 if self.size_ else counts.sum())
 
     def _network(self) -> LanguageNetwork:
         tokens = 0 if self.inputs_ is None else len(self.inputs_)

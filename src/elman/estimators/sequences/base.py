@@ -11,9 +11,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from elman.data.batching import PaddedBatches
+from elman.data.on_disk import take
 from elman.errors import OptionError
 from elman.estimators.base import one_of
-from elman.estimators.pairs import PairEstimator
+from elman.estimators.pairs import PairEstimator, Targets
 from elman.estimators.sequences.bodies import BODIES, STEP_BODIES
 from elman.estimators.sequences.network import POOLINGS, Network
 
@@ -44,8 +45,8 @@ class SequenceEstimator(PairEstimator, ABC):
     def _stride(self) -> int:
         return 1 if self.per_step or self.body != "recurrent" else super()._stride()
 
-    def _batches(self, encoded: Sequence[Tensor], targets: Sequence[Tensor], chosen: np.ndarray) -> PaddedBatches:
-        x, y = ([values[i] for i in chosen] for values in (encoded, targets))
+    def _batches(self, encoded: Sequence[Tensor], targets: Targets, chosen: np.ndarray) -> PaddedBatches:
+        x, y = take(encoded, chosen), take(targets, chosen)
         return PaddedBatches(x, y, self.batch_size, self.seed_, per_step=self.per_step)
 
     def _network(self) -> Network:

@@ -102,8 +102,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
             )
         return np.searchsorted(self.classes_, values)
 
-    def _encode_targets(self, values: np.ndarray) -> list[Tensor]:
-        return list(torch.from_numpy(self._codes(values)).long())
+    def _encode_targets(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(self._codes(values)).long()
 
     def _outputs(self) -> int:
         return len(self.classes_)

@@ -74,8 +74,8 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
         self.mean_, spread = values.mean(0), values.std(0)
         self.scale_ = np.where(spread > 0, spread, 1.0)
 
-    def _encode_targets(self, values: np.ndarray) -> list[Tensor]:
-        return list(torch.from_numpy((values.reshape(len(values), -1) - self.mean_) / self.scale_).float())
+    def _encode_targets(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy((values.reshape(len(values), -1) - self.mean_) / self.scale_).float()
 
     def _outputs(self) -> int:
         return len(self.mean_)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from elman.data.batching import PaddedBatches
 from elman.data.inputs import ANALYZERS, JOINERS, Names, inputs_from_json
+from elman.data.on_disk import take
 from elman.errors import DataError
 from elman.estimators.base import one_of
-from elman.estimators.pairs import PairEstimator
+from elman.estimators.pairs import PairEstimator, Targets
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -60,8 +61,8 @@ class TextEstimator(PairEstimator, ABC):
     def _learn_targets(self, values: list[str]) -> None:
         self.targets_ = Names.fit(values, analyzer=self.target_analyzer, lowercase=False, least=self.target_min_count)
 
-    def _batches(self, encoded: Sequence[Tensor], targets: Sequence[Tensor], chosen: np.ndarray) -> PaddedBatches:
-        x, y = ([values[i] for i in chosen] for values in (encoded, targets))
+    def _batches(self, encoded: Sequence[Tensor], targets: Targets, chosen: np.ndarray) -> PaddedBatches:
+        x, y = take(encoded, chosen), take(targets, chosen)
         return PaddedBatches(x, y, self.batch_size, self.seed_, aligned=False)
 
     def _codes(self, values: list[str]) -> list[Tensor]:
