@@ -162,6 +162,7 @@ WRONG = {
     "pooling": (SequenceClassifier, {"pooling": "lst"}, X3, [0, 1, 0, 1], "did you mean 'last'"),
     "weights": (SequenceClassifier, {"class_weight": "balance"}, X3, [0, 1, 0, 1], "class_weight must be"),
     "share": (SequenceClassifier, {"validation": 1.5}, X3, [0, 1, 0, 1], r"validation must be in \[0, 1\)"),
+    "noise": (SequenceClassifier, {"noise": -1.0}, X3, [0, 1, 0, 1], "noise must be 0 or more"),
     "words": (SequenceRegressor, {}, X3, ["a", "b", "c", "d"], "y must be numbers"),
     "infinite": (SequenceRegressor, {}, X3, [0, 1, np.inf, 1], "row 2 has"),
     "string": (SequenceTagger, {}, ["a b"], [["x", "y"]], "must be a list of names"),
@@ -185,7 +186,7 @@ def test_predicting_before_fitting():
 
 def test_partial_fit_goes_on_with_new_data():
     X, y = first_sign(80)
-    model = SequenceClassifier(hidden_size=16, max_steps=40, learning_rate=0.02, dropout=0.0)
+    model = SequenceClassifier(hidden_size=16, max_steps=40, learning_rate=0.02, dropout=0.0, noise=0.0)
     model.partial_fit(X[:40], y[:40], classes=["minus", "plus", "zero"])
     before = model.score(X, y)
     for _ in range(9):
@@ -204,6 +205,18 @@ def test_attention_says_where_the_net_looked():
     assert all(abs(w.sum() - 1) < 1e-5 for w in weights)
     with pytest.raises(OptionError, match='pooling="attention"'):
         SequenceClassifier(pooling="last", hidden_size=4, max_steps=2).fit(X, [1, 0] * 20).attention(X)
+
+
+def test_noise_is_of_training_alone_and_not_in_the_padding():
+    X = [np.random.default_rng(i).normal(size=(3 + i, 2)) for i in range(6)]
+    model = SequenceClassifier(hidden_size=4, max_steps=2, noise=0.5).fit(X, [0, 1] * 3)
+    front, x, lengths = model.network_.front, torch.zeros(2000, 4, 2), torch.full((2000,), 3)
+    x[:, :3] = 1.0
+    assert torch.equal(front.eval()(x, lengths)[0], x)
+    added = front.train()(x, lengths)[0] - x
+    assert added[:, 3].abs().max() == 0
+    assert added[:, :3].std().item() == pytest.approx(0.5, rel=0.05)
+    assert added[:, :3].mean().item() == pytest.approx(0.0, abs=0.02)
 
 
 def test_gradients_do_not_leak_from_padding():

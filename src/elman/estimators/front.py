@@ -23,12 +23,21 @@ class Front(nn.Module):
     vectors, and by how they are spelt.
 
     In training a name is taken for an unknown one with probability `unknown`, so that the vector of those is learned,
-    and a part of the vectors is dropped with probability `dropout`, the same at every step of a row.
+    and a part of the vectors is dropped with probability `dropout`, the same at every step of a row; to a number normal
+    noise of standard deviation `noise` is added.
     """
 
-    def __init__(self, inputs: Numbers | Names, size: int, dropout: float, unknown: float, stride: int = 1) -> None:
+    def __init__(
+        self,
+        inputs: Numbers | Names,
+        size: int,
+        dropout: float,
+        unknown: float,
+        stride: int = 1,
+        noise: float = 0.0,
+    ) -> None:
         super().__init__()
-        self.dropout, self.unknown, self.stride = dropout, unknown, 1
+        self.dropout, self.unknown, self.stride, self.noise = dropout, unknown, 1, noise
         self.table = self.spelling = self.strided = None
         self.size = inputs.width
         if isinstance(inputs, Names):
@@ -42,10 +51,10 @@ class Front(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, width) to (B, T, size), or fewer steps of joined ones, and the lengths of these."""
-        if self.strided is not None:
-            return self.strided(x, lengths)
         if self.table is None:
-            return x, lengths
+            if self.training and self.noise:  # padding, which is 0, stays so
+                x = x + self.noise * torch.randn_like(x) * (x != 0).any(-1, keepdim=True)
+            return (x, lengths) if self.strided is None else self.strided(x, lengths)
         codes, letters = x[..., 0], x[..., 1:]
         if self.training and self.unknown:
             codes = codes.masked_fill(torch.rand(codes.shape, device=codes.device) < self.unknown, 0)

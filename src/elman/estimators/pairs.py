@@ -24,7 +24,7 @@ Targets = Sequence[Tensor] | Tensor
 AT_ONCE = 256
 """sequences that are predicted side by side"""
 LONG = 200
-"""steps from which on they are joined"""
+"""steps from which on they are joined, and no noise is added to them"""
 ENOUGH = 200
 """sequences from which on some are held back to stop by: of fewer, all are needed to learn from"""
 
@@ -45,6 +45,9 @@ class PairEstimator(Estimator, ABC):
                     occur less often are unknown
     stride          of numbers: steps that a convolution joins into one; None: 1 up to 200 steps, else so many that
                     about 32 remain, 16 at most
+    noise           of numbers, in their standard deviations: how much is added at random to each in training; None: 0.2
+                    up to 200 steps, else 0, for single steps of long signals say little against their spread
+                    (Bishop 1995, doi:10.1162/neco.1995.7.1.108)
     validation      share of the sequences that is held back to choose the best weights by, from 200 sequences on
 
     inputs_    how X becomes numbers
@@ -62,6 +65,7 @@ class PairEstimator(Estimator, ABC):
     lowercase: bool = True
     min_count: int = 2
     stride: int | None = None
+    noise: float | None = 0.0
     validation: float = 0.1
     batch_size: int = 32
     learning_rate: float = 0.002
@@ -135,6 +139,8 @@ class PairEstimator(Estimator, ABC):
                 raise OptionError(f"{where}: {name} must be in [0, 1), got {value!r}.")
         if self.stride is not None:
             whole(where, "stride", self.stride)
+        if self.noise is not None and not (isinstance(self.noise, (int, float)) and 0 <= self.noise < np.inf):
+            raise OptionError(f"{where}: noise must be 0 or more, got {self.noise!r}.")
         self.check_common()
 
     def _learn_inputs(self, sequences: Sequence[Any]) -> Any:
@@ -168,7 +174,9 @@ class PairEstimator(Estimator, ABC):
 
     def _front(self) -> Front:
         """What the net reads x by."""
-        return Front(self.inputs_, self.embedding_size, self.embedding_dropout, self.unknown, self._stride())
+        noise = self.noise if self.noise is not None else 0.2 if self.longest_ <= LONG else 0.0
+        dropped = self.embedding_dropout, self.unknown
+        return Front(self.inputs_, self.embedding_size, *dropped, self._stride(), noise)
 
     def _stride(self) -> int:
         """How many steps are joined into one."""

@@ -38,6 +38,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     class_weight: Any = None
     label_smoothing: float = 0.1
+    noise: float | None = None
 
     classes_: np.ndarray = field(init=False)
 
