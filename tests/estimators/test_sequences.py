@@ -159,6 +159,7 @@ WRONG = {
     "one class": (SequenceClassifier, {}, X3, [1, 1, 1, 1], "two classes or more"),
     "fractions": (SequenceClassifier, {}, X3, [0.5, 1, 0, 0], "For numbers use SequenceRegressor"),
     "missing": (SequenceClassifier, {}, X3, ["a", None, "b", "a"], "row 1 has none"),
+    "no number": (SequenceClassifier, {}, X3, ["a", np.nan, "b", "a"], "row 1 has none"),
     "pooling": (SequenceClassifier, {"pooling": "lst"}, X3, [0, 1, 0, 1], "did you mean 'last'"),
     "weights": (SequenceClassifier, {"class_weight": "balance"}, X3, [0, 1, 0, 1], "class_weight must be"),
     "share": (SequenceClassifier, {"validation": 1.5}, X3, [0, 1, 0, 1], r"validation must be in \[0, 1\)"),

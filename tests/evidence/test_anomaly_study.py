@@ -65,7 +65,7 @@ def test_measures_by_hand():
     assert row.scores["delay"] == np.inf  # the median of 1 and never
     assert board.rows[1].scores["F1"] == 0.0
     assert board.stretches == 2
-    assert board.tested == "stretches"
+    assert board.tested == "twentieths of a sequence"
 
 
 def test_the_verdict_is_a_paired_test_over_sequences():

@@ -162,6 +162,20 @@ def test_the_verbs_and_predict(tmp_path):
     assert found.output.splitlines()[0] == "sequence,step,name,label"
 
 
+def test_predictions_carry_the_names_of_the_sequences(tmp_path):
+    machines = [f"m{n:02}" for n in np.random.default_rng(0).permutation(20)]
+    rows = [
+        f"{name},{t},{(-1) ** int(name[1:]) * (t + 1)},{int(name[1:]) % 2}\n" for t in range(4) for name in machines
+    ]
+    (tmp_path / "steps.csv").write_text("machine,t,x,odd\n" + "".join(rows))
+    options = ("--label", "odd", "--sequence", "machine", "--time", "t", "--steps", 30, "--hidden-size", 8)
+    done = command("classify", tmp_path / "steps.csv", *options, "--out", tmp_path / "run")
+    assert done.exit_code == 0, done.output
+    found = command("predict", tmp_path / "run", tmp_path / "steps.csv").output.splitlines()
+    assert found[0] == "machine,label,probability"
+    assert [line.split(",")[:2] for line in found[1:]] == [[name, str(int(name[1:]) % 2)] for name in machines]
+
+
 def test_wrong_calls_of_the_verbs_are_one_line(tmp_path):
     table = tmp_path / "a.csv"
     table.write_text("text,kind\nso,1\n")

@@ -15,7 +15,7 @@ from elman.cli.options import Columns
 
 app = typer.Typer(
     name="elman",
-    help="Recurrent networks on sequences: forecasts with intervals, judged against simple baselines.",
+    help="Recurrent networks on sequences: learned from a file, judged against simple baselines.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -17,7 +17,7 @@ from rich.console import Console
 
 from elman import estimators
 from elman.cells import Cell
-from elman.data.examples import Columns, read_examples
+from elman.data.examples import Columns, read_examples, read_names
 from elman.errors import DataError, ElmanError, OptionError, suggest
 from elman.estimators import Forecaster
 from elman.estimators.sequences.base import SequenceEstimator
@@ -83,8 +83,17 @@ def predict_labels(estimator: Any, run: Path, file: Path | None) -> Any:
         raise OptionError(f"elman predict: {run} holds a {kind}, which generates. Use it so: elman generate {run}")
     if file is None:
         raise OptionError(f"elman predict: {run} labels sequences; name a file with some: elman predict {run} FILE.")
-    X, _, _ = read_examples(file, kept_columns(run), each_step=estimator.per_step)
-    return labels_frame(estimator, X)
+    columns = kept_columns(run)
+    X, _, _ = read_examples(file, columns, each_step=estimator.per_step)
+    return with_names(labels_frame(estimator, X), file, columns)
+
+
+def with_names(table: Any, file: Path, columns: Columns) -> Any:
+    """A table of what was said, with the names of the sequences in place of their numbers where a column tells them."""
+    names = read_names(file, columns)
+    if names is None:
+        return table
+    return table.assign(sequence=[names[i] for i in table["sequence"]]).rename(columns={"sequence": columns.sequence})
 
 
 def write_columns(run: Path, columns: Columns) -> None:

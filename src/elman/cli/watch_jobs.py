@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.cli.jobs import kept_columns, print_board, talk, write_columns
+from elman.cli.jobs import kept_columns, print_board, talk, with_names, write_columns
 from elman.data.examples import Columns, read_examples
 from elman.errors import OptionError, UnknownNameError
 from elman.estimators import AnomalyDetector
@@ -61,5 +61,6 @@ def predict_anomalies(detector: AnomalyDetector, run: Path, file: Path | None) -
     """A table of score and alarm of each step in a file, read by the columns that the run was trained with."""
     if file is None:
         raise OptionError(f"elman predict: {run} watches signals; name a file with some: elman predict {run} FILE.")
-    X, _, _ = read_examples(file, kept_columns(run), each_step=True, one=True)
-    return anomalies_frame(detector, X)
+    columns = kept_columns(run)
+    X, _, _ = read_examples(file, columns, each_step=True, one=True)
+    return with_names(anomalies_frame(detector, X), file, columns)

@@ -62,8 +62,7 @@ def read_examples(
              and each is read when it is asked for; None: where the file would fill the memory. Of each sequence or, of
              a long table, of each step, the label, the time and the place are kept in memory.
 
-    Raises `DataError`, `UnknownNameError`, `OptionError`, each with the file, and
-    the line where there is one.
+    Raises `DataError`, `UnknownNameError`, `OptionError`, each with the file, and the line where there is one.
 
     >>> import pandas as pd
     >>> steps = pd.DataFrame({"id": [7, 7, 9], "t": [1, 0, 0], "x": [2.0, 1.0, 3.0], "kind": ["up", "up", "down"]})
@@ -88,11 +87,27 @@ def read_examples(
         raise DataError(f"{where}: expected {known}, got {kind or 'no suffix'!r}.")
     if on_disk is None:
         on_disk = is_large(path)
-    if kind == ".jsonl":
-        tables = _read_jsonl(stream_lines(path, where) if on_disk else read_lines(path, where), where, on_disk)
-    else:
-        tables = map(_as_lists, stream_table(path) if on_disk else [read_table(path)])
-    return _from_tables(tables, columns, each_step, one, on_disk, where)
+    return _from_tables(_tables(path, on_disk, where), columns, each_step, one, on_disk, where)
+
+
+def read_names(path: Path | str, columns: Columns) -> list[Any] | None:
+    """The names of the sequences in a file, in the order of `read_examples`; None where no column names them.
+
+    Raises `DataError`, `UnknownNameError`.
+    """
+    path, name = Path(path), columns.sequence
+    if name is None or file_kind(path) not in (*TABLES, ".jsonl"):
+        return None
+    where = f"read_names({str(path)!r})"
+    tables = _tables(path, is_large(path), where)
+    return list(dict.fromkeys(chain.from_iterable(_column(table, name, where) for table in tables)))
+
+
+def _tables(path: Path, on_disk: bool, where: str) -> Iterator[Table]:
+    """The table in a file: at once, or some rows at a time."""
+    if file_kind(path) == ".jsonl":
+        return _read_jsonl(stream_lines(path, where) if on_disk else read_lines(path, where), where, on_disk)
+    return map(_as_lists, stream_table(path) if on_disk else [read_table(path)])
 
 
 def _from_tables(

@@ -16,8 +16,8 @@ from elman.evidence.significance import paired_test
 Array = np.ndarray
 
 ENOUGH = 10
-"""sequences from which on the paired test stands on them; of fewer, on stretches"""
-STRETCHES = 20
+"""sequences from which on the paired test stands on them; of fewer, on pieces of them"""
+PIECES = 20
 """stretches that each of few sequences is cut into"""
 
 MEASURES = {
@@ -100,7 +100,7 @@ class AnomalyBoard(MeasuredBoard):
         if not every.any():
             raise DataError("AnomalyBoard: the truth must have an anomaly, got none. Nothing can be judged without.")
         few = len(truth) < ENOUGH
-        wrong = {name: _wrong(said.alarms, truth, STRETCHES if few else 1) for name, said in found.items()}
+        wrong = {name: _wrong(said.alarms, truth, PIECES if few else 1) for name, said in found.items()}
         starts = [len(_stretches(t)) for t in truth]
         steps = len(every) > len(truth)
         rows = score_rows(
@@ -111,7 +111,11 @@ class AnomalyBoard(MeasuredBoard):
             cls.error,
             higher=cls.higher,
         )
-        tested = "stretches" if few and steps else "sequences"
+        tested = "twentieths of a sequence" if few and steps else "sequences"
+        said = next(row for row in rows if row.is_network).scores["false alarms"]
+        if said > 2 * rate:
+            told = f"{network} flags {said:.1%} of what is normal in the test data, not {rate:.1%}"
+            notes = *notes, f"{told}: that is unlike the data held back to set the threshold by, or those were few."
         return cls(rows, network, rate, len(truth), len(every), sum(starts), tested, tuple(notes))
 
     def cells(self, row: ScoreRow) -> list[str]:

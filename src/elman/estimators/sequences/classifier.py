@@ -121,7 +121,8 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
 def as_labels(y: Any, count: int, where: str) -> np.ndarray:
     """One label for each sequence, (N,); raises `DataError` for missing labels, too few or many, or fractions."""
-    labels = np.asarray(y)
+    gaps = isinstance(y, (list, tuple)) and any(isinstance(v, float) and v != v for v in y)
+    labels = np.asarray(y, dtype=object if gaps else None)  # beside texts, NaN would become one
     if labels.ndim == 2 and labels.shape[1] == 1:
         text = f"A column-vector y was passed when a 1d array was expected, {labels.shape}; write y.ravel()."
         warnings.warn(text, DataConversionWarning, stacklevel=4)
