@@ -16,6 +16,7 @@ from elman.data import examples, on_disk, read_corpus, read_examples, table
 from elman.data.examples import Columns
 from elman.data.inputs import Names
 from elman.data.on_disk import OnDisk, Text, each, is_large, spill, spill_values, take
+from elman.data.pairs import read_pairs
 from elman.errors import DataError, ElmanError
 from elman.estimators import LanguageModel, SequenceClassifier, SequenceRegressor, SequenceTagger, Translator
 
@@ -180,6 +181,44 @@ def test_rows_of_json_lines_may_be_lists(tmp_path):
         mine, theirs = both(path, Columns((inputs,), "y"))
         assert list(mine[0]) == theirs[0]
         assert mine[1].tolist() == theirs[1].tolist()
+
+
+@pytest.fixture
+def no_memory(monkeypatch):
+    """Every file is larger than a share of the memory as small as this."""
+    monkeypatch.setattr(on_disk, "SHARE", 1 << 60)
+
+
+def test_sentences_in_columns_are_the_same(tmp_path, no_memory):
+    text = "# a comment\n\nthe\tDET\ncat's\tNOUN\n\n\nso it\tADV\r\n日本\tPROPN\n"
+    (tmp_path / "a.conll").write_text(text)
+    X, y, _ = read_examples(tmp_path / "a.conll", Columns())
+    again, labels, _ = read_examples(tmp_path / "a.conll", Columns(), on_disk=False)
+    assert isinstance(X, OnDisk) and isinstance(again, list)
+    assert list(X) == again == [["the", "cat's"], ["so it", "日本"]]
+    assert y == labels == [["DET", "NOUN"], ["ADV", "PROPN"]]
+    (tmp_path / "b.conll").write_text("the\tDET\ncat\n")
+    with pytest.raises(DataError, match="line 2 must have 2 columns"):
+        read_examples(tmp_path / "b.conll", Columns())
+
+
+def test_aligned_lines_and_pictures_are_the_same(tmp_path, monkeypatch):
+    Image = pytest.importorskip("PIL.Image")
+    (tmp_path / "a.de").write_text("ein Hund\r\neine Katze\u0085\n")
+    (tmp_path / "a.en").write_text("a dog\na cat\n")
+    for n in range(3):
+        Image.fromarray(np.full((4, 5, 3), 50 * n, np.uint8)).save(tmp_path / f"{n}.png")
+    (tmp_path / "t.csv").write_text("file,text\n" + "".join(f"{n}.png,picture {n}\n" for n in range(3)))
+    files = ((tmp_path / "a.de", tmp_path / "a.en", Columns()), (tmp_path / "t.csv", None, Columns(("file",), "text")))
+    held = [read_pairs(*given) for given in files]
+    monkeypatch.setattr(on_disk, "SHARE", 1 << 60)
+    for there, here in zip([read_pairs(*given) for given in files], held, strict=True):
+        assert isinstance(there.X, OnDisk) and isinstance(here.X, list)
+        assert all(np.array_equal(a, b) for a, b in zip(there.X, here.X, strict=True))
+        assert list(there.y) == here.y
+    (tmp_path / "a.en").write_text("a dog\n\n")
+    with pytest.raises(DataError, match="line 2 is empty"):
+        read_pairs(*files[0])
 
 
 def test_a_columns_kind_is_that_of_all_its_rows(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from elman.data.columns import as_frame, missing
 from elman.data.npz_file import read_npz
 from elman.data.on_disk import LINES, ROWS, OnDisk, is_large, spill, spill_values
 from elman.data.table import TABLES, read_table, stream_table
-from elman.data.text_file import file_kind, read_lines, stream_lines
+from elman.data.text_file import file_kind, lines_of
 from elman.data.ts_file import read_ts
 from elman.errors import DataError, OptionError, UnknownNameError, suggest
 
@@ -81,7 +81,7 @@ def read_examples(
     if kind == ".npz":
         return *_read_npz(path, where), columns
     if kind in (".conll", ".conllu", ".col"):
-        return *read_columns(path), columns
+        return *read_columns(path, on_disk=on_disk), columns
     if kind not in (*TABLES, ".jsonl"):
         known = ", ".join((*TABLES, ".jsonl", ".ts", ".npz", ".conll"))
         raise DataError(f"{where}: expected {known}, got {kind or 'no suffix'!r}.")
@@ -106,7 +106,7 @@ def read_names(path: Path | str, columns: Columns) -> list[Any] | None:
 def _tables(path: Path, on_disk: bool, where: str) -> Iterator[Table]:
     """The table in a file: at once, or some rows at a time."""
     if file_kind(path) == ".jsonl":
-        return _read_jsonl(stream_lines(path, where) if on_disk else read_lines(path, where), where, on_disk)
+        return _read_jsonl(lines_of(path, where, on_disk=on_disk), where, on_disk)
     return map(_as_lists, stream_table(path) if on_disk else [read_table(path)])
 
 
@@ -121,21 +121,36 @@ def _from_tables(
     return *_by_row(tables, columns, on_disk, where), columns
 
 
-def read_columns(path: Path | str, word: int = 0, label: int = 1) -> tuple[list[list[str]], list[list[str]]]:
+def read_columns(
+    path: Path | str, word: int = 0, label: int = 1, *, on_disk: bool | None = None
+) -> tuple[Sequence[list[str]], list[list[str]]]:
     """Sentences, each a list of words, and the label of each word: CoNLL's columns, numbered from 0.
 
     Columns are separated by tabs, or by spaces where a line has no tab; lines that begin with "# " are skipped, and so
-    are CoNLL-U's ranges ("3-4") and empty nodes ("5.1"). Raises `DataError` with the line.
+    are CoNLL-U's ranges ("3-4") and empty nodes ("5.1"). on_disk as in `read_examples`. Raises `DataError` with the
+    line.
     """
     path = Path(path)
     where = f"read_columns({str(path)!r})"
-    X: list[list[str]] = [[]]
-    y: list[list[str]] = [[]]
-    for number, line in enumerate(read_lines(path, where), 1):
+    on_disk = is_large(path) if on_disk is None else on_disk
+    y: list[list[str]] = []
+
+    def sentences() -> Iterator[list[str]]:
+        rows = _rows_of_columns(lines_of(path, where, on_disk=on_disk), word, label, where)
+        for full, sentence in groupby(rows, key=bool):
+            if full:
+                names, labels = zip(*sentence, strict=True)
+                y.append(list(labels))
+                yield list(names)
+
+    return spill_values(sentences()) if on_disk else list(sentences()), y
+
+
+def _rows_of_columns(lines: Iterable[str], word: int, label: int, where: str) -> Iterator[tuple[str, ...]]:
+    """Word and label of each line; nothing of an empty one."""
+    for number, line in enumerate(lines, 1):
         if not line.strip():
-            if X[-1]:
-                X.append([])
-                y.append([])
+            yield ()
             continue
         cells = line.split("\t") if "\t" in line else line.split()
         if line.startswith("# ") or (
@@ -147,11 +162,7 @@ def read_columns(path: Path | str, word: int = 0, label: int = 1) -> tuple[list[
             raise DataError(
                 f"{where}: line {number} must have {wanted} columns or more, got {len(cells)}: {line[:40]!r}."
             )
-        X[-1].append(cells[word])
-        y[-1].append(cells[label])
-    if not X[-1]:
-        del X[-1], y[-1]
-    return X, y
+        yield cells[word], cells[label]
 
 
 def _read_npz(path: Path, where: str) -> tuple[list[Any], Any]:

@@ -61,11 +61,12 @@ def take(values: Any, chosen: Array) -> Any:
     return [values[i] for i in chosen] if isinstance(values, (list, tuple)) else values[chosen]
 
 
-def is_large(path: Path) -> bool:
-    """Whether a file would fill the memory, were it read at once; a gzipped one counts four times."""
+def is_large(*paths: Path) -> bool:
+    """Whether files would fill the memory, were they read at once; a gzipped one counts four times."""
     try:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return path.stat().st_size * (4 if path.suffix.lower() == ".gz" else 1) > memory // SHARE
+        sizes = (path.stat().st_size * (4 if path.suffix.lower() == ".gz" else 1) for path in paths)
+        return sum(sizes) > memory // SHARE
     except (AttributeError, OSError, ValueError):  # not every system tells; a missing file is told by who reads it
         return False
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from elman.data.audio import log_mel, read_wav
 from elman.data.examples import Columns, read_examples
-from elman.data.on_disk import each
+from elman.data.on_disk import OnDisk, each, is_large, spill_values
 from elman.data.pictures import read_picture
 from elman.data.table import TABLES
-from elman.data.text_file import file_kind, read_lines
+from elman.data.text_file import file_kind, lines_of
 from elman.errors import DataError
 
 
@@ -24,7 +24,7 @@ class Pairs:
     """
 
     X: Sequence[Any]
-    y: list[str] | None
+    y: Sequence[str] | None
     columns: Columns = field(default_factory=Columns)
 
 
@@ -40,6 +40,8 @@ def read_pairs(path: Path | str, target: Path | str | None, columns: Columns) ->
     where = f"read_pairs({str(path)!r})"
     if file_kind(path) in (*TABLES, ".jsonl", ".npz") and target is None:
         X, y, found = read_examples(path, columns)
+        named = [path.parent / cell for cell in X if _reader(cell) is not None]
+        X = OnDisk(X.__getitem__, len(X)) if is_large(*named) else X  # pictures and sounds, each read when asked for
         X = each(lambda row, cell: _read(cell, path, row + 1, where), X)
         return Pairs(X, None if y is None else [str(text) for text in y], found)
     X = _lines(path, where)
@@ -56,9 +58,11 @@ def read_pairs(path: Path | str, target: Path | str | None, columns: Columns) ->
     return Pairs(X, y)
 
 
-def _lines(path: Path, where: str) -> list[str]:
-    lines = read_lines(path, where)
-    return lines[:-1] if not lines[-1].strip() else lines
+def _lines(path: Path, where: str) -> Sequence[str]:
+    on_disk = is_large(path)
+    lines = lines_of(path, where, on_disk=on_disk)
+    kept = spill_values(lines) if on_disk else list(lines)
+    return kept if kept[-1].strip() else kept[: len(kept) - 1]
 
 
 def _sound(path: Path) -> Any:
@@ -72,9 +76,13 @@ READERS: dict[str, Callable[[Path], Any]] = {
 """by suffix, how a file is read that a table's cell names"""
 
 
+def _reader(cell: Any) -> Callable[[Path], Any] | None:
+    return READERS.get(Path(cell).suffix.lower()) if isinstance(cell, str) and len(cell) < 4096 else None
+
+
 def _read(cell: Any, table: Path, row: int, where: str) -> Any:
     """What a cell names, or the cell."""
-    reader = READERS.get(Path(cell).suffix.lower()) if isinstance(cell, str) and len(cell) < 4096 else None
+    reader = _reader(cell)
     if reader is None:
         return cell
     try:

@@ -6,7 +6,7 @@ import codecs
 import gzip
 import shlex
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from elman.errors import DataError
@@ -117,6 +117,20 @@ def stream_lines(path: Path, where: str) -> Iterator[str]:
         raise read_failure(path, problem, where) from None
     if blank:
         raise _blank(where) if number else _empty(where)
+
+
+def lines_of(path: Path, where: str, *, on_disk: bool) -> Iterable[str]:
+    """The lines of a UTF-8 file without their ends, all at once or one at a time; see the two above."""
+    return _without_ends(stream_lines(path, where)) if on_disk else read_lines(path, where)
+
+
+def _without_ends(lines: Iterable[str]) -> Iterator[str]:
+    """What `split` at the ends gives, which begins a last line after the last of them."""
+    line = ""
+    for line in lines:
+        yield line.removesuffix("\n").removesuffix("\r")
+    if line.endswith("\n"):
+        yield ""
 
 
 def _line(data: bytes, at: int) -> int:
