@@ -112,9 +112,9 @@ class AnomalyBoard(MeasuredBoard):
             higher=cls.higher,
         )
         tested = "twentieths of a sequence" if few and steps else "sequences"
-        said = next(row for row in rows if row.is_network).scores["false alarms"]
-        if said > 2 * rate:
-            told = f"{network} flags {said:.1%} of what is normal in the test data, not {rate:.1%}"
+        flagged = next(row for row in rows if row.is_network).scores["false alarms"]
+        if flagged > 2 * rate:
+            told = f"{network} flags {flagged:.1%} of what is normal in the test data, not {rate:.1%}"
             notes = *notes, f"{told}: that is unlike the data held back to set the threshold by, or those were few."
         return cls(rows, network, rate, len(truth), len(every), sum(starts), tested, tuple(notes))
 

@@ -168,8 +168,9 @@ def anomaly_study(
 ) -> JudgedAnomalies:
     """Judges a detector and leaves a run folder with its model, scoreboard and report.
 
-    `job` is
-    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
+    Raises what `fit` raises.
+
+    job  `resume`, `progress` and `say` of `judged_run`
     """
     judge, report = partial(judge_anomalies, detector, examples), partial(anomaly_report, title, detector, examples)
     return judged_run(detector, folder, judge, report, **job)

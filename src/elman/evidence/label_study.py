@@ -96,8 +96,10 @@ def label_study(
 ) -> JudgedLabels:
     """Judges an estimator and leaves a run folder with its model, scoreboard and report.
 
-    The model that is kept is the one that was judged: it saw nothing of the test sequences. `job` is
-    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
+    The model that is kept is the one that was judged: it saw nothing of the test sequences.
+    Raises what `fit` raises.
+
+    job  `resume`, `progress` and `say` of `judged_run`
     """
     judge, report = partial(judge_labels, estimator, examples), partial(label_report, title, estimator, examples)
     return judged_run(estimator, folder, judge, report, **job)

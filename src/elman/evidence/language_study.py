@@ -78,8 +78,10 @@ def language_study(
 ) -> JudgedLanguage:
     """Judges a model and leaves a run folder with it, its scoreboard and a report with a sample.
 
-    The model that is kept is the one that was judged: it saw nothing of the test texts. `job` is
-    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
+    The model that is kept is the one that was judged: it saw nothing of the test texts.
+    Raises what `fit` raises.
+
+    job  `resume`, `progress` and `say` of `judged_run`
     """
     judge, report = partial(judge_language, model, corpus), partial(language_report, title, model, corpus)
     return judged_run(model, folder, judge, report, **job)

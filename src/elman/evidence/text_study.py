@@ -57,8 +57,10 @@ def text_study(
 ) -> JudgedTexts:
     """Judges an estimator and leaves a run folder with its model, scoreboard and report.
 
-    The model that is kept is the one that was judged: it saw nothing of the test pairs. `job` is
-    `resume`, `progress` and `say` of `judged_run`. Raises what `fit` raises.
+    The model that is kept is the one that was judged: it saw nothing of the test pairs.
+    Raises what `fit` raises.
+
+    job  `resume`, `progress` and `say` of `judged_run`
     """
     judge, report = partial(judge_texts, estimator, examples), partial(text_report, title, estimator, examples)
     return judged_run(estimator, folder, judge, report, **job)
