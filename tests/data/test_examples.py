@@ -149,7 +149,7 @@ def test_a_broken_file_is_one_line(tmp_path, name, text, message):
     ("columns", "message"),
     [
         (Columns(("a",), "knd", "id"), "no column 'knd', did you mean 'kind'"),
-        (Columns(("a", "kind"), None, "id"), "must be numbers"),
+        (Columns(("a", "kind"), None, "id"), "row 1: 'kind' must be a number, got 'up'"),
         (Columns(("a",), "t", "id"), "'t' must be the same in all rows of sequence 'x'"),
         (Columns(("a",), "b", "id"), "row 3 has no 'b'"),
         (Columns(label="a"), "Name the one with the text"),
@@ -158,6 +158,26 @@ def test_a_broken_file_is_one_line(tmp_path, name, text, message):
 def test_wrong_columns_are_one_line(tmp_path, columns, message):
     with pytest.raises(ElmanError, match=message):
         read_examples(write(tmp_path / "a.csv", CSV), columns)
+
+
+def test_a_stray_word_in_a_column_of_numbers_is_named_by_row(tmp_path):
+    rows = [f"{i // 6},{i % 6},{i}" for i in range(24)]
+    columns = Columns(("x",), None, "id", "t")
+    for column, good, bad in (("x", "1,5,11", "1,5,oops"), ("t", "1,5,11", "1,oops,11")):
+        text = "\n".join(["id,t,x", *rows]).replace(good, bad)
+        path = write(tmp_path / f"{column}.csv", text)
+        for on_disk in (False, True):
+            with pytest.raises(DataError, match=f"row 12: '{column}' must be a number as in most rows, got 'oops'"):
+                read_examples(path, columns, on_disk=on_disk)
+    hexadecimal = "\n".join(f"{i // 16},{i % 16},{i % 16:x}" for i in range(32))
+    X, _, _ = read_examples(write(tmp_path / "hex.csv", f"id,t,x\n{hexadecimal}"), columns)
+    assert X[1] == list("0123456789abcdef")
+
+
+def test_what_pandas_calls_missing_is_a_missing_number():
+    steps = pd.DataFrame({"id": [0, 0], "x": pd.Series([1.5, pd.NA], dtype=object), "z": [1.0, 2.0]})
+    X, _, _ = read_examples(steps, Columns(sequence="id"))
+    np.testing.assert_array_equal(X[0], [[1.5, 1.0], [np.nan, 2.0]])
 
 
 def test_missing_files():

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from elman.data.columns import as_frame, missing
+from elman.data.columns import as_frame, missing, shown
 from elman.data.npz_file import read_npz
 from elman.data.on_disk import LINES, ROWS, OnDisk, is_large, spill, spill_values
 from elman.data.table import TABLES, read_table, stream_table
@@ -278,10 +278,10 @@ def _by_sequence(
             keys = [""] * rows if columns.sequence is None else _column(table, columns.sequence, where)
             owners.append(np.array([numbers.setdefault(key, len(numbers)) for key in keys], dtype=np.int32))
             if columns.time is not None:
-                times.append(np.array(_column(table, columns.time, where)))
+                times.append(_times(_column(table, columns.time, where), columns.time, before, where))
             if columns.label is not None:
                 labels.append(_labels(_column(table, columns.label, where), columns.label, before, where))
-            yield _features(table, columns.inputs, where)
+            yield _features(table, columns.inputs, before, where)
             before += rows
 
     X, order, ends = _grouped(pieces(), owners, times, on_disk)
@@ -324,15 +324,49 @@ def _grouped(
     return OnDisk(lambda i: steps[begins[i] : begins[i + 1]], len(ends)), order, ends
 
 
-def _features(table: Table, names: tuple[str, ...], where: str) -> np.ndarray:
+def _features(table: Table, names: tuple[str, ...], before: int, where: str) -> np.ndarray:
     """What is read at each step: numbers (n, F), or one name each, (n,)."""
     parts = [_column(table, name, where) for name in names]
     if len(parts) == 1 and isinstance(parts[0][0], str):
+        _check_no_stray(parts[0], names[0], before, where)
         return np.array(parts[0], dtype=object)
     try:
         return np.array(parts, dtype=np.float64).T
-    except (TypeError, ValueError) as problem:
-        raise DataError(f"{where}: the columns {', '.join(names[:4])} must be numbers ({problem}).") from None
+    except (TypeError, ValueError):
+        cells = ((row, name, value) for name, part in zip(names, parts, strict=True) for row, value in enumerate(part))
+        for row, name, value in cells:
+            if not _is_number(value):
+                raise DataError(
+                    f"{where}: row {before + row + 1}: {name!r} must be a number, got {shown(value)}. Mend or leave it "
+                    "out."
+                ) from None
+        return np.array([[np.nan if missing(value) else value for value in part] for part in parts], dtype=float).T
+
+
+def _times(values: list[Any], name: str, before: int, where: str) -> np.ndarray:
+    """What orders the steps: numbers, or text such as dates."""
+    if isinstance(values[0], str):
+        _check_no_stray(values, name, before, where)
+    return np.array(values)
+
+
+def _check_no_stray(values: list[Any], name: str, before: int, where: str) -> None:
+    """Refuses a few words among numbers: one would turn them all into names."""
+    few = len(values) // 10
+    words = list(islice((row for row, value in enumerate(values) if not _is_number(value)), few + 1))
+    if 0 < len(words) <= few:
+        raise DataError(
+            f"{where}: row {before + words[0] + 1}: {name!r} must be a number as in most rows, got "
+            f"{shown(values[words[0]])}. Mend it; where all are names, let each begin with a letter."
+        )
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return missing(value)
+    return True
 
 
 def _labels(values: Sequence[Any], name: str, before: int, where: str) -> np.ndarray:
