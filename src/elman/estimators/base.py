@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from elman.cells import find_cell, name_of
 from elman.data.batch import Batches
 from elman.errors import ElmanError, OptionError, RunError, UnknownNameError, suggest
+from elman.estimators.causal import Causal
 from elman.graph import trace
 from elman.recurrent import Recurrent
 from elman.training.history import History
@@ -85,6 +86,15 @@ class Estimator(BaseEstimator):
     def save(self, folder: Path | str) -> None:
         """Writes the fitted estimator as a run folder; raises `RunError` when one is there already."""
         self._write(RunFolder(folder).create())
+
+    def causal(self) -> Causal:
+        """One step of the fitted model, by which it answers while a sequence comes.
+
+        Raises `OptionError`, with the reason, for a model that needs the whole sequence.
+        """
+        raise OptionError(
+            f"{type(self).__name__}: it writes after it has read the whole, and cannot answer step by step."
+        )
 
     def stack(self) -> dict[str, Any]:
         """The arguments that are the `Recurrent` stack's."""

@@ -1,4 +1,4 @@
-"""The vector mathematics of c/lanes.h, number by number, through the real compiler."""
+"""The mathematics of functions.h, number by number, through the real compiler: on vectors and on single numbers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 
 from elman.backends.native import cache
 from elman.backends.native.compiler import find_compiler, no_compiler_reason
+from elman.steps.portable import mathematics
 
 # Largest error allowed, in units in the last place, float32 and float64; behind it the largest that was measured, with
 # AVX-512, AVX2 and SSE2 alike, over 1.6 million numbers for each function.
@@ -46,10 +47,18 @@ ARGUMENTS = {"power": 2, "maximum": 2, "minimum": 2, "choose": 3}
 SIMPLE = ("maximum", "minimum", "sign", "absolute", "relu", "choose")
 
 
-def source(bits):
-    """lanes.h and, for each function, a loop over arrays of whole vectors."""
-    text = (resources.files("elman.backends.native") / "c" / "lanes.h").read_text("utf-8")
-    loops = [f"#define REAL_BITS {bits}", text, "long elman_lanes(void) { return V; }"]
+KINDS = {"float32": 32, "float64": 64, "scalar": 32}
+
+
+def source(kind):
+    """The functions and, for each, a loop over arrays of whole vectors."""
+    if kind == "scalar":
+        text = mathematics() + "\n#define V 1\n#define load(p) (*(p))\n#define store(p, v) (*(p) = (v))"
+    else:
+        folder = resources.files("elman.backends.native") / "c"
+        parts = [(folder / name).read_text("utf-8") for name in ("lanes.h", "functions.h")]
+        text = "\n".join([f"#define REAL_BITS {KINDS[kind]}", *parts])
+    loops = [text, "long elman_lanes(void) { return V; }"]
     for name in (*ULPS, *SIMPLE):
         count = ARGUMENTS.get(name, 1)
         given = [f"load({letter} + i)" for letter in "abc"[:count]]
@@ -62,14 +71,15 @@ def source(bits):
     return "\n".join(loops)
 
 
-@pytest.fixture(params=DTYPES, ids=lambda bits: f"float{bits}", scope="module")
+@pytest.fixture(params=KINDS, scope="module")
 def lanes(request):
-    """Calls a function of lanes.h on arrays."""
+    """Calls a function on arrays."""
     compiler = find_compiler()
     if compiler is None:
         pytest.skip(no_compiler_reason())
-    code = ctypes.CDLL(str(cache.library(source(request.param), compiler, f"test_lanes{request.param}")))
-    dtype = DTYPES[request.param]
+    code = ctypes.CDLL(str(cache.library(source(request.param), compiler, f"test_lanes_{request.param}")))
+    bits = KINDS[request.param]
+    dtype = DTYPES[bits]
 
     def call(name, *given):
         size = len(given[0])
@@ -80,7 +90,7 @@ def lanes(request):
         getattr(code, f"map_{name}")(ctypes.c_long(whole), *(a.ctypes.data_as(ctypes.c_void_p) for a in arrays))
         return arrays[3][:size]
 
-    call.dtype, call.bits = dtype, request.param
+    call.dtype, call.bits = dtype, bits
     return call
 
 

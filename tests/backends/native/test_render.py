@@ -60,7 +60,7 @@ def as_cell(graph: Graph) -> Traced:
 def evaluate_in_c(graph: Graph, values: dict[str, torch.Tensor], dtype, compiler) -> dict[str, np.ndarray]:
     """The graph's results as the compiled C has them, without the time loop around it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "PARTS", ("lanes.h",))
+        patch.setattr(render, "PARTS", ("lanes.h", "functions.h"))
         text = render.render(as_cell(graph), dtype, layer_norm=False) + CALL
     code = ctypes.CDLL(str(cache.library(text, compiler, "test_render")))
     whole = -(-len(values["x.u"]) // code.elman_lanes()) * code.elman_lanes()

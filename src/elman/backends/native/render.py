@@ -14,7 +14,7 @@ from elman.backends.native.arguments import struct
 from elman.graph import Graph, Node, Traced
 from elman.graph.expression import TRUTHS
 
-# What each operation of `graph.ARITY` is on vectors (c/lanes.h). Comparisons give masks, all else numbers.
+# What each operation of `graph.ARITY` is in C (c/lanes.h, c/functions.h). Comparisons give masks, all else numbers.
 OPERATIONS: dict[str, str] = {
     "add": "{} + {}",
     "sub": "{} - {}",
@@ -31,7 +31,7 @@ OPERATIONS: dict[str, str] = {
     "ne": "{} != {}",
     "and": "{} & {}",
     "or": "{} | {}",
-    "not": "~{}",
+    "not": "{} == 0",
     "neg": "-{}",
     "abs": "absolute({})",
     "sign": "sign({})",
@@ -51,12 +51,23 @@ OPERATIONS: dict[str, str] = {
     "where": "choose({}, {}, {})",
 }
 BITS = {torch.float32: 32, torch.float64: 64}
-PARTS = ("lanes.h", "product.h", "team.h", "units.h", "normalise.h", "prepare.h", "loop.h", "calls.c", "step.c")
+PARTS = (
+    "lanes.h",
+    "functions.h",
+    "product.h",
+    "team.h",
+    "units.h",
+    "normalise.h",
+    "prepare.h",
+    "loop.h",
+    "calls.c",
+    "step.c",
+)
 
 
 def render(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> str:
     """The whole C source of one cell in one number type."""
-    fixed = _Fixed(traced)
+    fixed = Fixed(traced)
     cell = traced.cell
     sizes = {
         "REAL_BITS": BITS[dtype],
@@ -76,8 +87,8 @@ def render(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> str:
     }
     writes = {s: f"n[{i}]" for i, s in enumerate(cell.states)}
     writes |= {f"d{name}": f"d{place}" for name, place in reads.items() if not name.startswith("d.")}
-    forward = _body(traced.forward, reads, writes, fixed)
-    backward = _body(traced.backward, reads, writes, fixed)
+    forward = body(traced.forward, reads, writes, fixed)
+    backward = body(traced.backward, reads, writes, fixed)
     functions = [
         _function("cell_fixed", "const vec *p, vec *q", [f"q[{i}] = {text};" for text, i in fixed.numbers.items()]),
         _function(
@@ -94,11 +105,11 @@ def render(traced: Traced, dtype: torch.dtype, *, layer_norm: bool) -> str:
     head = [f"/* {traced.name}, written by elman: do not edit. */", *(f"#define {k} {v}" for k, v in sizes.items())]
     folder = resources.files("elman.backends.native") / "c"
     parts = {name: (folder / name).read_text("utf-8") for name in PARTS}
-    middle = [parts.pop("lanes.h"), struct(), *functions]
+    middle = [parts.pop("lanes.h"), parts.pop("functions.h"), struct(), *functions]
     return "\n".join([*head, *middle, *parts.values()])
 
 
-class _Fixed:
+class Fixed:
     """Values that depend on parameters alone: computed once per call, read as q[i] at every step."""
 
     def __init__(self, traced: Traced) -> None:
@@ -121,7 +132,7 @@ class _Fixed:
         return found
 
 
-def _body(graph: Graph, reads: Mapping[str, str], writes: Mapping[str, str], fixed: _Fixed) -> list[str]:
+def body(graph: Graph, reads: Mapping[str, str], writes: Mapping[str, str], fixed: Fixed) -> list[str]:
     """One statement per node and result."""
     hoisted = fixed.texts(graph)
     used = {a for i, n in enumerate(graph.nodes) if i not in hoisted and n.op not in ("input", "const") for a in n.args}
@@ -156,5 +167,5 @@ def _constant(value: float) -> str:
 
 
 def _function(name: str, arguments: str, lines: list[str]) -> str:
-    body = "\n".join(f"    {line}" for line in lines)
-    return f"INLINE void {name}({arguments})\n{{\n{body}\n}}\n"
+    inside = "\n".join(f"    {line}" for line in lines)
+    return f"INLINE void {name}({arguments})\n{{\n{inside}\n}}\n"

@@ -16,9 +16,11 @@ from elman.data.batching import TruncatedBatches
 from elman.data.byte_pairs import BytePairs
 from elman.data.inputs import ANALYZERS, Names, as_numbers, inputs_from_json, is_text
 from elman.data.on_disk import Text
+from elman.data.vocabulary import UNKNOWN
 from elman.decode import Choice, generate, generate_frames
 from elman.errors import DataError, OptionError, suggest
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
+from elman.estimators.causal import Chances, Looked, Probabilities, StackStep
 from elman.estimators.language.bodies import BODIES
 from elman.estimators.language.network import LanguageNetwork
 from elman.training.progress import Progress
@@ -208,6 +210,22 @@ class LanguageModel(Estimator):
             tokens = generate(self.network_, [codes[:, 0].tolist()], **how)
             after = 0 if prompt is None else int(codes[-1, 0])
             yield from names.spell((code or 0 for (code,) in tokens), after)
+
+    def causal(self) -> StackStep:
+        """One step: a token or frame in, the probability of each next token, or of each note, out."""
+        self._check_fitted()
+        net, names = self.network_, self.inputs_
+        if self.body != "recurrent":
+            raise OptionError(f"LanguageModel.stream: body={self.body!r} carries no state. Train a recurrent one.")
+        if names is None:
+            return StackStep("LanguageModel.stream", net.body, head=net.head, says=Chances(self.size_))
+        if not isinstance(names, Names):
+            raise OptionError(
+                "LanguageModel.stream: byte pairs are cut from whole texts. Train on characters or words."
+            )
+        says = Probabilities([UNKNOWN, *names.vocabulary.names], "next", without_first=True)
+        reads = Looked(net.table.weight)
+        return StackStep("LanguageModel.stream", net.body, reads=reads, head=net.head, says=says, codes=names)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 

@@ -14,9 +14,22 @@ from elman.data.batching import PaddedBatches
 from elman.data.on_disk import take
 from elman.errors import OptionError
 from elman.estimators.base import one_of
+from elman.estimators.causal import (
+    Looked,
+    Measured,
+    Pool,
+    PoolAttention,
+    PoolMax,
+    PoolMean,
+    Reads,
+    Says,
+    Spelt,
+    StackStep,
+)
+from elman.estimators.front import Front
 from elman.estimators.pairs import PairEstimator, Targets
 from elman.estimators.sequences.bodies import BODIES, STEP_BODIES
-from elman.estimators.sequences.network import POOLINGS, Network
+from elman.estimators.sequences.network import POOLINGS, Network, Pooling
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -56,6 +69,28 @@ class SequenceEstimator(PairEstimator, ABC):
         pooling = None if self.per_step else self.pooling if self.body == "recurrent" else "last"
         return Network(front, body, pooling, self._outputs(), self.dropout, self._criterion())
 
+    def causal(self) -> StackStep:
+        """One step: the answer is what `predict_proba`, or `predict` of numbers, says of the sequence so far.
+
+        Raises `OptionError` for a net that is bidirectional, joins steps, or is no recurrent one.
+        """
+        self._check_fitted()
+        where = f"{type(self).__name__}.stream"
+        if self.body != "recurrent":
+            raise OptionError(f"{where}: body={self.body!r} carries no state. Train a recurrent one.")
+        net = getattr(self.network_, "scores", self.network_)
+        if net.front.stride > 1:
+            raise OptionError(
+                f"{where}: the net reads {net.front.stride} steps as one, with steps after them. Train with stride=1."
+            )
+        codes = self.inputs_ if net.front.table is not None else None
+        parts = {"reads": _reads(net.front, self.inputs_), "pooling": _pool(net.pooling, net.body.size)}
+        return StackStep(where, net.body.net, **parts, head=net.head, says=self._says(), codes=codes)
+
+    @abstractmethod
+    def _says(self) -> Says:
+        """What the head's numbers say at a step."""
+
     @abstractmethod
     def _outputs(self) -> int:
         """How many numbers the net gives for each sequence, or for each step."""
@@ -73,3 +108,17 @@ class SequenceEstimator(PairEstimator, ABC):
             return [one[:length] if steps else one for one, length in zip(z, lengths.tolist(), strict=True)]
 
         return self._through(X, method, apply)
+
+
+def _reads(front: Front, inputs: Any) -> Reads:
+    if front.table is None:
+        return Measured(inputs)
+    return Looked(front.table.weight) if front.spelling is None else Spelt(front, front.size)
+
+
+def _pool(pooling: Pooling | None, size: int) -> Pool:
+    if pooling is None or pooling.kind == "last":
+        return Pool(size)
+    if pooling.kind == "attention":
+        return PoolAttention(pooling.look, pooling.score)
+    return {"max": PoolMax, "mean": PoolMean}[pooling.kind](size)

@@ -14,6 +14,7 @@ from sklearn.exceptions import DataConversionWarning
 from torch import Tensor, nn
 
 from elman.errors import DataError, OptionError
+from elman.estimators.causal import Probabilities
 from elman.estimators.losses import ClassLoss
 from elman.estimators.sequences.base import SequenceEstimator
 
@@ -105,6 +106,9 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     def _encode_targets(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(self._codes(values)).long()
+
+    def _says(self) -> Probabilities:
+        return Probabilities(self.classes_.tolist())
 
     def _outputs(self) -> int:
         return len(self.classes_)

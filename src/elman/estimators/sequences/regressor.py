@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from elman.errors import DataError
 from elman.estimators.base import one_of
+from elman.estimators.causal import Units
 from elman.estimators.losses import NumberLoss
 from elman.estimators.sequences.base import SequenceEstimator
 
@@ -76,6 +77,9 @@ class SequenceRegressor(RegressorMixin, SequenceEstimator):
 
     def _encode_targets(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy((values.reshape(len(values), -1) - self.mean_) / self.scale_).float()
+
+    def _says(self) -> Units:
+        return Units(self.mean_, self.scale_)
 
     def _outputs(self) -> int:
         return len(self.mean_)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from elman.data.batch import Batch
 from elman.data.inputs import Names, Numbers
 from elman.errors import DataError, OptionError
+from elman.estimators.causal import Chain, Probabilities, Says, Units
 from elman.estimators.losses import ClassLoss, NumberLoss
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.sequences.crf import ChainField
@@ -122,6 +123,15 @@ class SequenceTagger(SequenceEstimator):
         network = super()._network()
         chained = self.crf and self.classes_ is not None
         return ChainedNetwork(network, ChainField(self._outputs())) if chained else network
+
+    def _says(self) -> Says:
+        if self.classes_ is None:
+            return Units(self.mean_, self.scale_)
+        names = self.classes_.tolist()
+        if not self.crf:
+            return Probabilities(names)
+        chain = self.network_.chain
+        return Chain(names, chain.after, chain.first, chain.last)
 
     def _outputs(self) -> int:
         return 1 if self.classes_ is None else len(self.classes_)

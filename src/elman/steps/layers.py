@@ -1,0 +1,172 @@
+"""A recurrent stack as C: the product with a matrix, one layer as a function, and the calls of it."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+from torch import Tensor
+
+from elman.backends.base import Weights
+from elman.backends.eager import evaluate
+from elman.backends.native.render import Fixed, body
+from elman.graph import Graph, Traced
+from elman.graph.expression import substitute
+from elman.recurrent import Recurrent
+from elman.steps.writer import Writer, as_array
+
+PRODUCT = """/* z += W x: `in` numbers to `out`, PANEL at once. */
+static void product(const weight *w, const real *x, int in, int out, real *z)
+{
+    for (; out >= PANEL; out -= PANEL, z += PANEL) {
+        real sum[PANEL];
+        for (int j = 0; j < PANEL; j++) sum[j] = z[j];
+        for (int k = 0; k < in; k++, w += PANEL)
+            for (int j = 0; j < PANEL; j++) sum[j] += x[k] * w[j];
+        for (int j = 0; j < PANEL; j++) z[j] = sum[j];
+    }
+    for (int k = 0; k < in; k++, w += out)
+        for (int j = 0; j < out; j++) z[j] += x[k] * w[j];
+}
+"""
+PRODUCT_INT8 = """/* z += scale (W x): `in` numbers to `out`, PANEL at once. */
+static void product(const weight *w, const real *scale, const real *x, int in, int out, real *z)
+{
+    for (; out > 0; out -= PANEL, z += PANEL, scale += PANEL) {
+        const int wide = out < PANEL ? out : PANEL;
+        real sum[PANEL];
+        for (int j = 0; j < wide; j++) sum[j] = 0;
+        for (int k = 0; k < in; k++, w += wide)
+            for (int j = 0; j < wide; j++) sum[j] += x[k] * (real)w[j];
+        for (int j = 0; j < wide; j++) z[j] += scale[j] * sum[j];
+    }
+}
+"""
+NORMALISE = """/* (z - mean) / sqrt(variance + 1e-5) gain. */
+static void normalise(real *z, int n, const real *gain)
+{
+    real mean = 0, spread = 0;
+    for (int i = 0; i < n; i++) mean += z[i] / (real)n;
+    for (int i = 0; i < n; i++) spread += (z[i] - mean) * (z[i] - mean) / (real)n;
+    const real scale = 1 / square_root(spread + 1e-5f);
+    for (int i = 0; i < n; i++) z[i] = (z[i] - mean) * scale * gain[i];
+}
+"""
+
+
+def write_stack(out: Writer, stack: Recurrent) -> tuple[str, str]:
+    """Adds the lines that take `read` through all layers; the functions they call, and where the last output is."""
+    traced, units = stack.traced, stack.hidden_size
+    fixed, lines = _cell(traced, stack.num_layers, stack.zoneout)
+    below, size, at = "read", stack.input_size, {}
+    for number, layer in enumerate(stack.layers):
+        weights: Weights = layer.weights()  # pyright: ignore
+        cut = len(traced.summed) * units
+        blocks = [W for W in (weights.W, *_split(weights.R, cut)) if W is not None and len(W)]
+        given, scales = zip(*(out.matrix(W) for W in blocks), strict=True)
+        vectors = _vectors(traced, weights, _fixed_values(traced, fixed, weights), scales)
+        at = {name: sum(v.size for v in list(vectors.values())[:i]) for i, name in enumerate(vectors)}
+        place = out.vector(np.concatenate(list(vectors.values())))
+        out.lines.append(f"layer({', '.join(given)}, {place}, {below}, {size}, s + {number * units});")
+        above = f"s + {number * units}"
+        if stack.residual and number:
+            out.lines.append(f"real out_{number}[{units}];")
+            out.each(units, f"out_{number}[i] = ({below})[i] + ({above})[i];")
+            above = f"out_{number}"
+        below, size = above, units
+    return _function(traced, units, stack.layer_norm, out.quantised, at, lines), below
+
+
+def _split(R: Tensor | None, cut: int) -> tuple[Tensor | None, Tensor | None]:
+    """The rows of R that are summed with those of W, and those that stay apart."""
+    return (None, None) if R is None else (R[:cut], R[cut:])
+
+
+def _vectors(
+    traced: Traced, w: Weights, fixed: np.ndarray, scales: tuple[np.ndarray, ...]
+) -> dict[str, np.ndarray]:
+    """What a layer reads besides matrices, by the name that the C has for it, in the order in which it lies."""
+    found = {"bias": w.b, "bias_apart": w.b_r, "gain": w.gain_x, "gain_r": w.gain_r}
+    found |= {"scale": scales[0], "scale_r": np.concatenate([*scales[1:], np.empty(0)])}
+    params = [as_array(w.params[name]) for name in traced.cell.params]
+    found |= {"p": np.concatenate([*params, np.empty(0)]), "q": fixed}
+    arrays = {name: as_array(values).reshape(-1) for name, values in found.items() if values is not None}
+    return {name: values for name, values in arrays.items() if values.size}
+
+
+def _fixed_values(traced: Traced, fixed: dict[int, int], w: Weights) -> np.ndarray:
+    """What depends on parameters alone, computed now: one row of H numbers after another."""
+    if not fixed:
+        return np.empty(0)
+    graph = substitute(Graph(traced.forward.nodes, {str(i): node for i, node in fixed.items()}), {})
+    values = evaluate(graph, {f"p.{name}": p.detach() for name, p in w.params.items()})
+    return np.concatenate([as_array(values[str(i)]).reshape(-1) for i in sorted(fixed)])
+
+
+def _cell(traced: Traced, layers: int, zoneout: float) -> tuple[dict[int, int], list[str]]:
+    """Which node of the graph each q is, and the lines of one unit."""
+    cell, fixed = traced.cell, Fixed(traced)
+    reads = {f"x.{g}": f"x{i}" for i, g in enumerate(traced.gates)}
+    reads |= {f"r.{g}": f"r{i}" for i, g in enumerate(traced.apart)}
+    reads |= {f"s.{s}": f"s{i}" for i, s in enumerate(cell.states)}
+    reads |= fixed.params
+    lines = body(traced.forward, reads, {s: f"const vec n{i}" for i, s in enumerate(cell.states)}, fixed)
+    text = re.sub(r"\b([pq])\[(\d+)\]", r"\1[\2 * UNITS + u]", "\n".join(lines))
+    arrays = {"x": "z", "r": "r", "s": "s"}
+    loads = [
+        f"const vec {name} = {arrays[name[0]]}[{name[1:]} * {'LAYERS * ' * (name[0] == 's')}UNITS + u];"
+        for name in sorted({*reads.values()} - {*fixed.params.values()})
+        if re.search(rf"\b{name}\b", text) or (zoneout and name[0] == "s")
+    ]
+    kept = f"{zoneout!r}f * s{{0}} + {1 - zoneout!r}f * n{{0}}" if zoneout else "n{0}"
+    stores = [f"s[{i} * LAYERS * UNITS + u] = {kept.format(i)};" for i in range(len(cell.states))]
+    texts = fixed.texts(traced.forward)
+    nodes = {fixed.numbers[t]: node for node, t in texts.items() if t in fixed.numbers}
+    return nodes, [*loads, *text.splitlines(), *stores]
+
+
+def _function(traced: Traced, units: int, norm: bool, quantised: bool, at: dict[str, int], lines: list[str]) -> str:
+    """`layer`: x and the state, of this layer at s, to the new state."""
+    gates, summed, apart = (n * units for n in map(len, (traced.gates, traced.summed, traced.apart)))
+    scale, scale_r = ("scale, ", "scale_r, ") if quantised else ("", "")
+    code = [f"const real *{name} = v{f' + {place}' if place else ''};" for name, place in at.items()]
+    code.append(f"real z[{gates}];")
+    if norm:
+        code += [f"for (int i = 0; i < {gates}; i++) z[i] = 0;", f"product(W, {scale}x, in, {gates}, z);"]
+        code.append(f"normalise(z, {gates}, gain);")
+        code.append(f"for (int i = 0; i < {gates}; i++) z[i] += bias[i];")
+    else:
+        code += [f"for (int i = 0; i < {gates}; i++) z[i] = bias[i];", f"product(W, {scale}x, in, {gates}, z);"]
+    if norm and traced.recurrent:
+        code += _normalised_product(traced, units, scale_r)
+    else:
+        if summed:
+            code.append(f"product(R, {scale_r}s, UNITS, {summed}, z);")
+        if apart:
+            further = f"scale_r + {summed}, " if quantised else ""
+            code += [f"real r[{apart}];", f"for (int i = 0; i < {apart}; i++) r[i] = bias_apart[i];"]
+            code.append(f"product(R_apart, {further}s, UNITS, {apart}, r);")
+    code += ["for (int u = 0; u < UNITS; u++) {", *(f"    {line}" for line in lines), "}"]
+    blocks = [name for name, rows in (("W", gates), ("R", summed), ("R_apart", apart)) if rows]
+    given = ", ".join([*(f"const weight *{name}" for name in blocks), "const real *v", "const real *x", "int in"])
+    inside = "\n".join(f"    {line}" for line in code)
+    head = "/* One layer: x (in) and the state at s to the next state. */"
+    parts = [PRODUCT_INT8 if quantised else PRODUCT, *([NORMALISE] if norm else [])]
+    return "\n".join([*parts, f"{head}\nstatic void layer({given}, real *s)\n{{\n{inside}\n}}\n"])
+
+
+def _normalised_product(traced: Traced, units: int, scale: str) -> list[str]:
+    """R h for all gates at once, normalised, then added to z or, where a gate reads it apart, to the second bias."""
+    summed, apart = (n * units for n in map(len, (traced.summed, traced.apart)))
+    code = [f"real h[{summed + apart}];", f"for (int i = 0; i < {summed + apart}; i++) h[i] = 0;"]
+    if summed:
+        code.append(f"product(R, {scale}s, UNITS, {summed}, h);")
+    if apart:
+        further = f"scale_r + {summed}, " if scale else ""
+        code.append(f"product(R_apart, {further}s, UNITS, {apart}, h + {summed});")
+    code.append(f"normalise(h, {summed + apart}, gain_r);")
+    if summed:
+        code.append(f"for (int i = 0; i < {summed}; i++) z[i] += h[i];")
+    if apart:
+        code += [f"real r[{apart}];", f"for (int i = 0; i < {apart}; i++) r[i] = bias_apart[i] + h[{summed} + i];"]
+    return code

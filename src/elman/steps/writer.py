@@ -1,0 +1,70 @@
+"""What the C of a step is collected in: lines, and the numbers that they name by where they lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+PANEL = 32
+"""outputs of a product that are summed at once, in registers"""
+
+
+class Writer:
+    """Lines of a step and the numbers they read: `w` the weights of products, `v` vectors.
+
+    quantised  whether weights are int8, each output with a scale
+    """
+
+    def __init__(self, *, quantised: bool) -> None:
+        self.quantised = quantised
+        self.weights: list[np.ndarray] = []
+        self.vectors: list[np.ndarray] = []
+        self.lines: list[str] = []
+
+    def vector(self, values: Any) -> str:
+        """Where these numbers begin."""
+        return f"v + {_put(self.vectors, as_array(values).astype(np.float32))}"
+
+    def matrix(self, W: Tensor) -> tuple[str, np.ndarray]:
+        """Where the panels of W (out, in) begin, and the scale of each output; none where they are floats."""
+        values = as_array(W).astype(np.float32)
+        if not self.quantised:
+            return f"w + {_put(self.weights, panels(values))}", np.empty(0, np.float32)
+        scale = np.abs(values).max(1, initial=0.0) / 127
+        scale[scale == 0] = 1.0
+        return f"w + {_put(self.weights, panels(np.round(values / scale[:, None]).astype(np.int8)))}", scale
+
+    def linear(self, W: Tensor, b: Tensor | None, x: str, z: str) -> None:
+        """z = W x + b."""
+        at, scale = self.matrix(W)
+        given = f"{at}, {self.vector(scale)}" if self.quantised else at
+        self.each(len(W), f"{z}[i] = 0;" if b is None else f"{z}[i] = ({self.vector(b)})[i];")
+        self.lines.append(f"product({given}, {x}, {W.shape[1]}, {W.shape[0]}, {z});")
+
+    def each(self, count: int, line: str) -> None:
+        """A line for i = 0 … count - 1."""
+        self.lines.append(f"for (int i = 0; i < {count}; i++) {line}")
+
+
+def panels(W: np.ndarray) -> np.ndarray:
+    """W (out, in) as panels of `PANEL` outputs, each (in, PANEL), and what is left over last, (in, rest).
+
+    >>> panels(np.arange(PANEL * 2).reshape(PANEL, 2))[:3].tolist()
+    [0, 2, 4]
+    """
+    whole = len(W) // PANEL * PANEL
+    blocks = W[:whole].reshape(-1, PANEL, W.shape[1]).transpose(0, 2, 1)
+    return np.concatenate([blocks.reshape(-1), W[whole:].T.reshape(-1)])
+
+
+def as_array(values: Any) -> np.ndarray:
+    """A tensor or an array as an array."""
+    return values.detach().numpy() if isinstance(values, Tensor) else np.asarray(values)
+
+
+def _put(parts: list[np.ndarray], values: np.ndarray) -> int:
+    at = sum(part.size for part in parts)
+    parts.append(values.reshape(-1))
+    return at
