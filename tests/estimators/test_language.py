@@ -75,7 +75,7 @@ def test_frames_are_generated_by_the_seed_and_follow_what_was_learned():
     assert first.shape == (300, 2) and first.dtype == np.uint8
     assert (first == model.generate(max_new_tokens=300, seed=1)).all()
     assert (first != model.generate(max_new_tokens=300, seed=2)).any()
-    assert (first == np.array(list(model.stream(max_new_tokens=300, seed=1)))).all()
+    assert (first == np.array(list(model.tokens(max_new_tokens=300, seed=1)))).all()
     assert (np.diff(first[10:, 0].astype(int)) != 0).mean() > 0.95  # on at every other frame
     assert 0.4 < first[:, 1].mean() < 0.6
     roll = rolls(1, 7, seed=5)[0]  # its last frame has the first note off
@@ -188,7 +188,7 @@ def test_byte_pairs_write_any_text_and_are_kept_in_the_folder(tmp_path):
     assert (
         said
         == loaded.generate("Stra", max_new_tokens=40, seed=1)
-        == "".join(loaded.stream("Stra", max_new_tokens=40, seed=1))
+        == "".join(loaded.tokens("Stra", max_new_tokens=40, seed=1))
     )
     with pytest.raises(DataError, match="must be a text for the analyzer 'bpe', got list"):
         model.losses([["so", "it"]])
@@ -226,7 +226,7 @@ def test_a_folder_gives_it_back_and_the_seed_the_same_text(tmp_path):
     model = LanguageModel(**{**SMALL, "max_steps": 20}).fit(TEXT, folder=tmp_path / "run")
     loaded = elman.load(tmp_path / "run")
     assert loaded.generate("ab", seed=3) == model.generate("ab", seed=3) != model.generate("ab", seed=4)
-    assert "".join(loaded.stream("ab", max_new_tokens=30, seed=3)) == model.generate("ab", max_new_tokens=30, seed=3)
+    assert "".join(loaded.tokens("ab", max_new_tokens=30, seed=3)) == model.generate("ab", max_new_tokens=30, seed=3)
     assert loaded.bits(TEXT) == model.bits(TEXT)
     frames = LanguageModel(**{**SMALL, "max_steps": 5}).fit(rolls(), folder=tmp_path / "frames")
     assert elman.load(tmp_path / "frames").score(rolls()) == frames.score(rolls())

@@ -38,7 +38,7 @@ def write(run: Path, prompt: str | None, *, max_new_tokens: int, seed: int, **op
         raise OptionError(
             "elman generate: --prompt is text, and this run reads piano rolls. Use LanguageModel.generate."
         )
-    pieces = model.stream(prompt, max_new_tokens=max_new_tokens, seed=seed, **options)
+    pieces = model.tokens(prompt, max_new_tokens=max_new_tokens, seed=seed, **options)
     pieces = chain((next(pieces),), pieces)  # an option that cannot be used is told before anything is printed
     if model.inputs_ is None:
         for frame in pieces:

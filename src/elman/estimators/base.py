@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from elman.cells import find_cell, name_of
 from elman.data.batch import Batches
 from elman.errors import ElmanError, OptionError, RunError, UnknownNameError, suggest
-from elman.estimators.causal import Causal
 from elman.graph import trace
 from elman.recurrent import Recurrent
+from elman.steps import Causal, Stream
 from elman.training.history import History
 from elman.training.loop import fit
 from elman.training.progress import Progress
@@ -95,6 +95,14 @@ class Estimator(BaseEstimator):
         raise OptionError(
             f"{type(self).__name__}: it writes after it has read the whole, and cannot answer step by step."
         )
+
+    def stream(self, state: Any = None) -> Stream:
+        """A `Stream` over one sequence that is still coming: push a step, read the answer.
+
+        Raises `OptionError`, with the reason, for a model that needs the whole sequence.
+        """
+        self._check_fitted()
+        return Stream(self.causal(), state)
 
     def stack(self) -> dict[str, Any]:
         """The arguments that are the `Recurrent` stack's."""

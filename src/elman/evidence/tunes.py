@@ -44,7 +44,7 @@ def tune_sections(model: LanguageModel, test: Sequence[str]) -> dict[str, str]:
 def write_tune(model: LanguageModel, seed: int) -> str:
     """What the model writes from a tune's first letters to the empty line that ends it, or until it is too long."""
     text = BEGIN
-    for piece in model.stream(BEGIN, max_new_tokens=LONGEST, seed=seed, temperature=TEMPERATURE):
+    for piece in model.tokens(BEGIN, max_new_tokens=LONGEST, seed=seed, temperature=TEMPERATURE):
         text += piece
         if END in text:
             return text[: text.index(END) + len(END)]

@@ -5,101 +5,133 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from elman.backends.native import cache
-from elman.backends.native.compiler import find_compiler
+from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from elman.errors import CompileError, OptionError
-from elman.estimators.causal import Causal
+from elman.steps.causal import Causal, Reads, StackStep
 from elman.steps.program import Program, program, size_of
 
+# What Python calls: 0, or the number of the first sequence whose x cannot be, + 1; nothing is changed before that.
 CALLS = """
-void elman_step(const weight *w, const real *v, const input *m, real *s, const input *x, real *y)
+static int can_be(const input *x)
 {
-    step(w, v, m, s, x, y);
+    for (int i = 0; i < INPUTS; i++)
+        if (!(x[i] - x[i] == 0) && (x[i] == x[i] || FINITE)) return 0;
+    return 1;
 }
 
-/* One step of each of n sequences; rows says where in `states` each has its own. */
-void elman_steps(const weight *w, const real *v, const input *m, real *states, long n, const long *rows,
+int elman_step(const weight *w, const real *v, const input *m, real *s, const input *x, real *y)
+{
+    if (!can_be(x)) return 1;
+    step(w, v, m, s, x, y);
+    return 0;
+}
+
+/* One step of each of n sequences; rows says which of `states` each has. */
+long elman_steps(const weight *w, const real *v, const input *m, real *states, long n, const int64_t *rows,
                  const input *x, real *y)
 {
+    for (long i = 0; i < n; i++)
+        if (!can_be(x + i * INPUTS)) return i + 1;
     for (long i = 0; i < n; i++) step(w, v, m, states + rows[i] * STATE, x + i * INPUTS, y + i * OUTPUTS);
+    return 0;
 }
 """
 
 
 class Engine:
-    """One sequence, step by step: write `x`, call `step`, read `y`; the state is `state`, to be read and written.
+    """A step of a model, ready to run for any number of sequences, each with a state of its own.
 
-    x  (I,) float64,  y  (K,) float32,  state  (S,) float32, all parts one after another
+    step   what is run, with the weights as they were
+    first  (S,) float32: the state before the first step, all parts one after another
+    why    why it does not run as C; None where it does
+
+    compiled  False: in PyTorch, whatever there is
     """
 
-    def __init__(self, step: Causal) -> None:
-        self.causal = step
-        self.x, self.y = np.zeros(step.inputs), np.zeros(step.outputs, np.float32)
-        self.state = np.zeros(size_of(step.parts), np.float32)
-        self.step: Callable[[], Any] = functools.partial(_run, step, self.x, self.y, self.state)
+    def __init__(self, step: Causal, *, compiled: bool = True) -> None:
+        self.step, self.why = step, "it was not to be compiled"
+        self.first = flatten(step.initial(1))[0]
+        self._code = None
+        if compiled:
+            try:
+                self._build(program(step, number="double"))
+                self.why = None
+            except (CompileError, OptionError) as reason:
+                self.why = str(reason)
 
-
-class Compiled:
-    """The C of a step, compiled for this machine, with its numbers."""
-
-    def __init__(self, made: Program) -> None:
+    def _build(self, made: Program) -> None:
+        """Compiles the step; the first time for a model of this shape it takes part of a second."""
         compiler = find_compiler()
         if compiler is None:
-            raise CompileError("no C compiler")
-        sizes = {"STATE": len(made.first), "INPUTS": made.step.inputs, "OUTPUTS": made.step.outputs}
+            raise CompileError(no_compiler_reason())
+        finite = isinstance(self.step, StackStep) and type(self.step.reads) is Reads
+        sizes = {"STATE": len(self.first), "INPUTS": self.step.inputs, "OUTPUTS": self.step.outputs, "FINITE": +finite}
         names = f"enum {{ {', '.join(f'{name} = {size}' for name, size in sizes.items())} }};"
-        text = f"/* A step of {made.step.where}, written by elman. */\n{made.text}\n{names}\n{CALLS}"
-        self.code = ctypes.CDLL(str(cache.library(text, compiler, "step")))
-        self.made = made
-        self.numbers = [np.ascontiguousarray(a) for a in (made.weights, made.vectors, made.measures)]
-        self.given = [_at(a) for a in self.numbers]
+        text = f"/* One step of a model, written by elman: do not edit. */\n{made.text}\n{names}\n{CALLS}"
+        code = ctypes.CDLL(str(cache.library(text, compiler, "step")))
+        code.elman_step.restype, code.elman_steps.restype = ctypes.c_int, ctypes.c_long
+        self._code = code
+        self._numbers = [np.ascontiguousarray(a) for a in (made.weights, made.vectors, made.measures)]
+        self._given = [_at(a) for a in self._numbers]
 
-    def bind(self, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> Callable[[], Any]:
-        """A call from x and the state to y and the next state."""
-        function = self.code.elman_step
-        function.restype = None
-        return functools.partial(function, *self.given, *(_at(a) for a in (state, x, y)))
+    @classmethod
+    def of(cls, made: Program) -> Engine:
+        """One that runs this C; raises `CompileError` where it cannot."""
+        engine = cls(made.step, compiled=False)
+        engine._build(made)
+        return engine
 
-    def many(self, states: np.ndarray, rows: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-        """One step of each of n sequences: states (·, S), rows (n,) int64, x (n, I), y (n, K)."""
-        self.code.elman_steps(*self.given, _at(states), ctypes.c_long(len(rows)), _at(rows), _at(x), _at(y))
+    def bind(self, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> Callable[[], int]:
+        """A call from x (I,) float64 and state (S,) to y (K,) and the next state, in place; 0, or 1 if x cannot be."""
+        if self._code is None:
+            return functools.partial(_run, self.step, x[None], y[None], state[None])
+        return functools.partial(self._code.elman_step, *self._given, *(_at(a) for a in (state, x, y)))
 
+    def many(self, states: np.ndarray, rows: np.ndarray, x: np.ndarray, y: np.ndarray) -> int:
+        """One step of each of n sequences, their states the rows (n,) of states (·, S); x (n, I), y (n, K).
 
-def compiled(step: Causal) -> Compiled | None:
-    """The step in C, or None where it cannot be: no compiler, or a model that C is not written for."""
-    try:
-        return Compiled(program(step, number="double"))
-    except (CompileError, OptionError):
-        return None
+        0, or i + 1 where x[i] cannot be: then nothing has changed.
+        """
+        if self._code is None:
+            some = states[rows]
+            if wrong := _run(self.step, x, y, some):
+                return wrong
+            states[rows] = some
+            return 0
+        return self._code.elman_steps(*self._given, _at(states), ctypes.c_long(len(rows)), _at(rows), _at(x), _at(y))
 
 
 def _at(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _run(step: Causal, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> None:
-    """The same in PyTorch."""
+def _run(step: Causal, x: np.ndarray, y: np.ndarray, states: np.ndarray) -> int:
+    """The same in PyTorch, for (n, I), (n, K) and (n, S)."""
+    if np.isinf(x).any():
+        return int(np.isinf(x).any(1).argmax()) + 1
     with torch.no_grad():
-        said, new = step(torch.from_numpy(x)[None], unflatten(step, state[None]))
-    y[:] = said[0].numpy()
-    state[:] = flatten(new)[0]
+        said, new = step(torch.from_numpy(x), unflatten(step, states))
+    y[:], states[:] = said.numpy(), flatten(new)
+    return 0
 
 
-def unflatten(step: Causal, states: np.ndarray) -> tuple[torch.Tensor, ...]:
-    """(B, S) as parts (B, *shape)."""
-    ends = np.cumsum([int(np.prod(part.shape)) for part in step.parts])[:-1]
-    pieces = np.split(states, ends, axis=1)
-    return tuple(
-        torch.from_numpy(np.ascontiguousarray(piece)).reshape(len(states), *part.shape)
-        for piece, part in zip(pieces, step.parts, strict=True)
-    )
+def unflatten(step: Causal, states: np.ndarray) -> tuple[Tensor, ...]:
+    """(n, S) as parts (n, *shape)."""
+    found, at = [], 0
+    for part in step.parts:
+        size = size_of((part,))
+        piece = np.ascontiguousarray(states[:, at : at + size])
+        found.append(torch.from_numpy(piece).reshape(len(states), *part.shape))
+        at += size
+    return tuple(found)
 
 
-def flatten(state: tuple[torch.Tensor, ...]) -> np.ndarray:
-    """Parts (B, …) as (B, S)."""
-    return torch.cat([part.reshape(len(part), -1) for part in state], 1).numpy()
+def flatten(state: tuple[Tensor, ...]) -> np.ndarray:
+    """Parts (n, …) as (n, S)."""
+    return torch.cat([part.detach().float().reshape(len(part), -1) for part in state], 1).numpy()

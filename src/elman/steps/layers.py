@@ -13,34 +13,22 @@ from elman.backends.native.render import Fixed, body
 from elman.graph import Graph, Traced
 from elman.graph.expression import substitute
 from elman.recurrent import Recurrent
-from elman.steps.writer import Writer, as_array
+from elman.steps.writer import PANELS, Writer, as_array
 
-PRODUCT = """/* z += W x: `in` numbers to `out`, PANEL at once. */
-static void product(const weight *w, const real *x, int in, int out, real *z)
-{
-    for (; out >= PANEL; out -= PANEL, z += PANEL) {
-        real sum[PANEL];
-        for (int j = 0; j < PANEL; j++) sum[j] = z[j];
-        for (int k = 0; k < in; k++, w += PANEL)
-            for (int j = 0; j < PANEL; j++) sum[j] += x[k] * w[j];
-        for (int j = 0; j < PANEL; j++) z[j] = sum[j];
-    }
-    for (int k = 0; k < in; k++, w += out)
-        for (int j = 0; j < out; j++) z[j] += x[k] * w[j];
-}
+# A product's sums stay in registers while a panel of outputs goes through x; `n` is a number that the compiler knows.
+_PANEL = """    for (; out >= {n}; out -= {n}, z += {n}{moves}) {{
+        real sum[{n}];
+        for (int j = 0; j < {n}; j++) sum[j] = 0;
+        for (int k = 0; k < in; k++, w += {n})
+            for (int j = 0; j < {n}; j++) sum[j] += x[k] * (real)w[j];
+        for (int j = 0; j < {n}; j++) z[j] += {scale}sum[j];
+    }}
 """
-PRODUCT_INT8 = """/* z += scale (W x): `in` numbers to `out`, PANEL at once. */
-static void product(const weight *w, const real *scale, const real *x, int in, int out, real *z)
-{
-    for (; out > 0; out -= PANEL, z += PANEL, scale += PANEL) {
-        const int wide = out < PANEL ? out : PANEL;
-        real sum[PANEL];
-        for (int j = 0; j < wide; j++) sum[j] = 0;
-        for (int k = 0; k < in; k++, w += wide)
-            for (int j = 0; j < wide; j++) sum[j] += x[k] * (real)w[j];
-        for (int j = 0; j < wide; j++) z[j] += scale[j] * sum[j];
-    }
-}
+_REST = """    for (int j = 0; j < out; j++) {{
+        real sum = 0;
+        for (int k = 0; k < in; k++) sum += x[k] * (real)w[k * out + j];
+        z[j] += {scale}sum;
+    }}
 """
 NORMALISE = """/* (z - mean) / sqrt(variance + 1e-5) gain. */
 static void normalise(real *z, int n, const real *gain)
@@ -67,14 +55,27 @@ def write_stack(out: Writer, stack: Recurrent) -> tuple[str, str]:
         vectors = _vectors(traced, weights, _fixed_values(traced, fixed, weights), scales)
         at = {name: sum(v.size for v in list(vectors.values())[:i]) for i, name in enumerate(vectors)}
         place = out.vector(np.concatenate(list(vectors.values())))
-        out.lines.append(f"layer({', '.join(given)}, {place}, {below}, {size}, s + {number * units});")
+        out.lines.append(f"layer({', '.join(given)}, v + {place}, {below}, {size}, s + {number * units});")
         above = f"s + {number * units}"
         if stack.residual and number:
+            below = below if below.isidentifier() else f"({below})"
             out.lines.append(f"real out_{number}[{units}];")
-            out.each(units, f"out_{number}[i] = ({below})[i] + ({above})[i];")
+            out.each(units, f"out_{number}[i] = {below}[i] + s[{number * units} + i];")
             above = f"out_{number}"
         below, size = above, units
+    if below.startswith("s"):
+        out.lines.append(f"const real *h = {below};")
+        below = "h"
     return _function(traced, units, stack.layer_norm, out.quantised, at, lines), below
+
+
+def product(quantised: bool) -> str:
+    """z += W x, or scale (W x), as a function."""
+    scale = {"scale": "scale[j] * ", "moves": ", scale += {n}"} if quantised else {"scale": "", "moves": ""}
+    panels = [_PANEL.format(n=n, scale=scale["scale"], moves=scale["moves"].format(n=n)) for n in PANELS]
+    given = f"const weight *w, {'const real *scale, ' * quantised}const real *x, int in, int out, real *z"
+    head = f"/* z += {'scale (W x)' if quantised else 'W x'}: `in` numbers to `out`, {PANELS[0]} at once. */"
+    return f"{head}\nstatic void product({given})\n{{\n{''.join(panels)}{_REST.format(scale=scale['scale'])}}}\n"
 
 
 def _split(R: Tensor | None, cut: int) -> tuple[Tensor | None, Tensor | None]:
@@ -82,9 +83,7 @@ def _split(R: Tensor | None, cut: int) -> tuple[Tensor | None, Tensor | None]:
     return (None, None) if R is None else (R[:cut], R[cut:])
 
 
-def _vectors(
-    traced: Traced, w: Weights, fixed: np.ndarray, scales: tuple[np.ndarray, ...]
-) -> dict[str, np.ndarray]:
+def _vectors(traced: Traced, w: Weights, fixed: np.ndarray, scales: tuple[np.ndarray, ...]) -> dict[str, np.ndarray]:
     """What a layer reads besides matrices, by the name that the C has for it, in the order in which it lies."""
     found = {"bias": w.b, "bias_apart": w.b_r, "gain": w.gain_x, "gain_r": w.gain_r}
     found |= {"scale": scales[0], "scale_r": np.concatenate([*scales[1:], np.empty(0)])}
@@ -129,7 +128,9 @@ def _function(traced: Traced, units: int, norm: bool, quantised: bool, at: dict[
     """`layer`: x and the state, of this layer at s, to the new state."""
     gates, summed, apart = (n * units for n in map(len, (traced.gates, traced.summed, traced.apart)))
     scale, scale_r = ("scale, ", "scale_r, ") if quantised else ("", "")
-    code = [f"const real *{name} = v{f' + {place}' if place else ''};" for name, place in at.items()]
+    used = " ".join(lines)
+    named = {n: at[n] for n in at if n not in "pq" or f" {n}[" in used or f"({n}[" in used}  # all of p may be in q
+    code = [f"const real *{name} = v{f' + {place}' if place else ''};" for name, place in named.items()]
     code.append(f"real z[{gates}];")
     if norm:
         code += [f"for (int i = 0; i < {gates}; i++) z[i] = 0;", f"product(W, {scale}x, in, {gates}, z);"]
@@ -151,7 +152,7 @@ def _function(traced: Traced, units: int, norm: bool, quantised: bool, at: dict[
     given = ", ".join([*(f"const weight *{name}" for name in blocks), "const real *v", "const real *x", "int in"])
     inside = "\n".join(f"    {line}" for line in code)
     head = "/* One layer: x (in) and the state at s to the next state. */"
-    parts = [PRODUCT_INT8 if quantised else PRODUCT, *([NORMALISE] if norm else [])]
+    parts = [product(quantised), *([NORMALISE] if norm else [])]
     return "\n".join([*parts, f"{head}\nstatic void layer({given}, real *s)\n{{\n{inside}\n}}\n"])
 
 

@@ -28,7 +28,8 @@ def mathematics(using: str | None = None) -> str:
             if i in kept or name in words:
                 kept.add(i)
                 words |= set(_WORD.findall(_without_comments(text)))
-    return "\n".join(parts[i][1] for i in sorted(kept))
+    texts = [parts[i][1] for i in sorted(kept)]
+    return "\n".join(f"\n{text}\n" if "\n" in text else text for text in texts).replace("\n\n\n", "\n\n").strip("\n")
 
 
 @functools.cache

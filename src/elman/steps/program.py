@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from elman.errors import OptionError
-from elman.estimators.causal import (
+from elman.steps.causal import (
     Causal,
     Chain,
     Chances,
@@ -34,7 +34,7 @@ from elman.estimators.causal import (
 )
 from elman.steps.layers import write_stack
 from elman.steps.portable import mathematics
-from elman.steps.writer import PANEL, Writer
+from elman.steps.writer import Writer
 
 WEIGHTS = ("float32", "int8")
 """how the weights of products are kept"""
@@ -58,6 +58,11 @@ class Program:
     first: np.ndarray
     text: str
 
+    @property
+    def kept(self) -> str:
+        """How the weights are kept."""
+        return str(self.weights.dtype)
+
 
 def program(step: Causal, weights: str = "float32", *, number: str = "float") -> Program:
     """The C of a step.
@@ -74,9 +79,9 @@ def program(step: Causal, weights: str = "float32", *, number: str = "float") ->
     if any(p.dtype != torch.float32 for p in step.parameters()):
         raise OptionError(f"{step.where}: C is written for weights of float32. Call .float() on the model.")
     out = Writer(quantised=weights == "int8")
-    places = _places(step.parts)
     measures = _reads(out, step.reads)
     functions, h = write_stack(out, step.stack)
+    places = _places(out, step)
     z = pooled = POOLS[type(step.pooling)](out, step.pooling, h, places)
     if step.head is not None:
         z = "z"
@@ -85,7 +90,7 @@ def program(step: Causal, weights: str = "float32", *, number: str = "float") ->
     SAYS[type(step.says)](out, step.says, z, places)
     inside = "\n".join(f"    {line}" for line in [*([] if len(measures) else ["(void)m;"]), *out.lines])
     signature = "static void step(const weight *w, const real *v, const input *m, real *s, const input *x, real *y)"
-    sizes = {"UNITS": step.stack.hidden_size, "LAYERS": step.stack.num_layers, "PANEL": PANEL}
+    sizes = {"UNITS": step.stack.hidden_size, "LAYERS": step.stack.num_layers}
     used = "\n".join([functions, inside])
     text = "\n".join(
         [
@@ -108,9 +113,13 @@ def size_of(parts: tuple[Part, ...]) -> int:
     return sum(int(np.prod(part.shape)) for part in parts)
 
 
-def _places(parts: tuple[Part, ...]) -> dict[str, str]:
-    """Where each part of the state begins."""
-    return {part.name: f"(s + {size_of(parts[:i])})" for i, part in enumerate(parts)}
+def _places(out: Writer, step: StackStep) -> dict[str, str]:
+    """Names in C for what is kept besides the state of the layers."""
+    count, found = len(step.stack.cell.states), {}
+    for i, part in enumerate(step.parts[count:], count):
+        found[part.name] = f"kept_{part.name}"
+        out.lines.append(f"real *const kept_{part.name} = s + {size_of(step.parts[:i])};")
+    return found
 
 
 Places = Mapping[str, str]
@@ -123,7 +132,7 @@ def _reads(out: Writer, reads: Reads) -> np.ndarray:
         rows = len(reads.table)
         out.lines += [
             f"const int code = x[0] > 0 && x[0] < {rows} ? (int)x[0] : 0;",
-            f"const real *read = {out.vector(reads.table)} + {reads.size} * code;",
+            f"const real *read = v + {out.vector(reads.table)} + {reads.size} * code;",
         ]
         return np.empty(0)
     out.lines.append(f"real read[{reads.size}];")
@@ -143,13 +152,13 @@ def _last(out: Writer, pool: Pool, h: str, at: Places) -> str:
 
 
 def _max(out: Writer, pool: Pool, h: str, at: Places) -> str:
-    out.each(pool.size, f"{at['most']}[i] = maximum({at['most']}[i], ({h})[i]);")
+    out.each(pool.size, f"{at['most']}[i] = maximum({at['most']}[i], {h}[i]);")
     return at["most"]
 
 
 def _mean(out: Writer, pool: Pool, h: str, at: Places) -> str:
     out.lines.append(f"{at['steps']}[0] += 1;")
-    out.each(pool.size, f"{at['mean']}[i] += (({h})[i] - {at['mean']}[i]) / {at['steps']}[0];")
+    out.each(pool.size, f"{at['mean']}[i] += ({h}[i] - {at['mean']}[i]) / {at['steps']}[0];")
     return at["mean"]
 
 
@@ -157,7 +166,7 @@ def _attention(out: Writer, pool: Any, h: str, at: Places) -> str:
     n, v = pool.size, out.vector(pool.score.weight)
     out.lines.append(f"real look[{n}], pooled[{n}], a = 0;")
     out.linear(pool.look.weight, pool.look.bias, h, "look")
-    out.each(n, f"a += ({v})[i] * hyperbolic_tangent(look[i]);")
+    out.each(n, f"a += v[{v} + i] * hyperbolic_tangent(look[i]);")
     seen, weight, greatest = at["seen"], at["weight"], at["greatest"]
     out.lines += [
         f"const real top = maximum({greatest}[0], a), before = exponential({greatest}[0] - top);",
@@ -165,7 +174,7 @@ def _attention(out: Writer, pool: Any, h: str, at: Places) -> str:
         f"{greatest}[0] = top;",
         f"{weight}[0] = {weight}[0] * before + now;",
     ]
-    out.each(n, f"{seen}[i] = {seen}[i] * before + now * ({h})[i];")
+    out.each(n, f"{seen}[i] = {seen}[i] * before + now * {h}[i];")
     out.each(n, f"pooled[i] = {seen}[i] / {weight}[0];")
     return "pooled"
 
@@ -182,16 +191,16 @@ POOLS: dict[type[Pool], Callable[[Writer, Any, str, Places], str]] = {
 
 
 def _as_is(out: Writer, says: Says, z: str, at: Places) -> None:
-    out.each(says.outputs, f"y[i] = ({z})[i];")
+    out.each(says.outputs, f"y[i] = {z}[i];")
 
 
 def _probabilities(out: Writer, says: Probabilities, z: str, at: Places) -> None:
     first, n = int(says.without_first), says.outputs
-    out.lines.append(f"real most = ({z})[{first}], sum = 0;")
-    out.lines.append(f"for (int i = {first + 1}; i < {n}; i++) most = maximum(most, ({z})[i]);")
+    out.lines.append(f"real most = {z}[{first}], sum = 0;")
+    out.lines.append(f"for (int i = {first + 1}; i < {n}; i++) most = maximum(most, {z}[i]);")
     if first:
         out.lines.append("y[0] = 0;")
-    out.lines.append(f"for (int i = {first}; i < {n}; i++) sum += y[i] = exponential(({z})[i] - most);")
+    out.lines.append(f"for (int i = {first}; i < {n}; i++) sum += y[i] = exponential({z}[i] - most);")
     out.each(n, "y[i] /= sum;")
 
 
@@ -201,25 +210,25 @@ def _chain(out: Writer, says: Any, z: str, at: Places) -> None:
     out.lines += [
         f"real a[{n}], most = -INFINITY, best = -INFINITY;",
         f"for (int k = 0; k < {n}; k++) {{",
-        f"    real to = {begun}[0] > 0 ? -INFINITY : ({first})[k];",
+        f"    real to = {begun}[0] > 0 ? -INFINITY : v[{first} + k];",
         f"    for (int j = 0; j < {n} && {begun}[0] > 0; j++)",
-        f"        to = maximum(to, {path}[j] + ({after})[{n} * j + k]);",
-        f"    a[k] = to + ({z})[k];",
+        f"        to = maximum(to, {path}[j] + v[{after} + {n} * j + k]);",
+        f"    a[k] = to + {z}[k];",
         "    most = maximum(most, a[k]);",
         "}",
         f"{begun}[0] = 1;",
     ]
     out.each(n, f"{path}[i] = a[i] - most;")
-    out.each(n, f"best = maximum(best, y[i] = {path}[i] + ({last})[i]);")
+    out.each(n, f"best = maximum(best, y[i] = {path}[i] + v[{last} + i]);")
     out.each(n, "y[i] -= best;")
 
 
 def _units(out: Writer, says: Units, z: str, at: Places) -> None:
-    out.each(says.outputs, f"y[i] = ({out.vector(says.mean)})[i] + ({out.vector(says.scale)})[i] * ({z})[i];")
+    out.each(says.outputs, f"y[i] = v[{out.vector(says.mean)} + i] + v[{out.vector(says.scale)} + i] * {z}[i];")
 
 
 def _chances(out: Writer, says: Says, z: str, at: Places) -> None:
-    out.each(says.outputs, f"y[i] = sigmoid(({z})[i]);")
+    out.each(says.outputs, f"y[i] = sigmoid({z}[i]);")
 
 
 SAYS: dict[type[Says], Callable[[Writer, Any, str, Places], None]] = {

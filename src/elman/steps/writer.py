@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-PANEL = 32
-"""outputs of a product that are summed at once, in registers"""
+PANELS = (32, 8)
+"""outputs of a product that are summed at once, in registers: panels of the first width while there are so many, …"""
 
 
 class Writer:
@@ -23,9 +23,9 @@ class Writer:
         self.vectors: list[np.ndarray] = []
         self.lines: list[str] = []
 
-    def vector(self, values: Any) -> str:
-        """Where these numbers begin."""
-        return f"v + {_put(self.vectors, as_array(values).astype(np.float32))}"
+    def vector(self, values: Any) -> int:
+        """Where in v these numbers begin."""
+        return _put(self.vectors, as_array(values).astype(np.float32))
 
     def matrix(self, W: Tensor) -> tuple[str, np.ndarray]:
         """Where the panels of W (out, in) begin, and the scale of each output; none where they are floats."""
@@ -39,8 +39,8 @@ class Writer:
     def linear(self, W: Tensor, b: Tensor | None, x: str, z: str) -> None:
         """z = W x + b."""
         at, scale = self.matrix(W)
-        given = f"{at}, {self.vector(scale)}" if self.quantised else at
-        self.each(len(W), f"{z}[i] = 0;" if b is None else f"{z}[i] = ({self.vector(b)})[i];")
+        given = f"{at}, v + {self.vector(scale)}" if self.quantised else at
+        self.each(len(W), f"{z}[i] = 0;" if b is None else f"{z}[i] = v[{self.vector(b)} + i];")
         self.lines.append(f"product({given}, {x}, {W.shape[1]}, {W.shape[0]}, {z});")
 
     def each(self, count: int, line: str) -> None:
@@ -49,14 +49,18 @@ class Writer:
 
 
 def panels(W: np.ndarray) -> np.ndarray:
-    """W (out, in) as panels of `PANEL` outputs, each (in, PANEL), and what is left over last, (in, rest).
+    """W (out, in) as panels of 32 outputs, each (in, 32), then of 8, and what is left over last, (in, rest).
 
-    >>> panels(np.arange(PANEL * 2).reshape(PANEL, 2))[:3].tolist()
+    >>> panels(np.arange(22).reshape(11, 2))[:3].tolist()
     [0, 2, 4]
     """
-    whole = len(W) // PANEL * PANEL
-    blocks = W[:whole].reshape(-1, PANEL, W.shape[1]).transpose(0, 2, 1)
-    return np.concatenate([blocks.reshape(-1), W[whole:].T.reshape(-1)])
+    found, begin = [], 0
+    for width in (*PANELS, 1):
+        size = width if width > 1 else max(1, len(W) - begin)
+        while begin + size <= len(W):
+            found.append(W[begin : begin + size].T.reshape(-1))
+            begin += size
+    return np.concatenate(found)
 
 
 def as_array(values: Any) -> np.ndarray:

@@ -20,9 +20,9 @@ from elman.data.vocabulary import UNKNOWN
 from elman.decode import Choice, generate, generate_frames
 from elman.errors import DataError, OptionError, suggest
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
-from elman.estimators.causal import Chances, Looked, Probabilities, StackStep
 from elman.estimators.language.bodies import BODIES
 from elman.estimators.language.network import LanguageNetwork
+from elman.steps.causal import Chances, Looked, Probabilities, StackStep
 from elman.training.progress import Progress
 
 BPE = "bpe"
@@ -184,12 +184,12 @@ class LanguageModel(Estimator):
 
         Raises `OptionError`, `DataError`.
         """
-        found = list(self.stream(prompt, max_new_tokens=max_new_tokens, seed=seed, **options))
+        found = list(self.tokens(prompt, max_new_tokens=max_new_tokens, seed=seed, **options))
         if self.inputs_ is not None:
             return "".join(found)
         return np.array(found, dtype=np.uint8).reshape(len(found), self.size_)
 
-    def stream(
+    def tokens(
         self, prompt: Any = None, *, max_new_tokens: int = 200, seed: int | None = 0, **options: Any
     ) -> Iterator[Any]:
         """The same token by token, as each is chosen: pieces of text that need only be joined; or frames (notes,)."""

@@ -14,7 +14,11 @@ from elman.data.batching import PaddedBatches
 from elman.data.on_disk import take
 from elman.errors import OptionError
 from elman.estimators.base import one_of
-from elman.estimators.causal import (
+from elman.estimators.front import Front
+from elman.estimators.pairs import PairEstimator, Targets
+from elman.estimators.sequences.bodies import BODIES, STEP_BODIES
+from elman.estimators.sequences.network import POOLINGS, Network, Pooling
+from elman.steps.causal import (
     Looked,
     Measured,
     Pool,
@@ -26,10 +30,6 @@ from elman.estimators.causal import (
     Spelt,
     StackStep,
 )
-from elman.estimators.front import Front
-from elman.estimators.pairs import PairEstimator, Targets
-from elman.estimators.sequences.bodies import BODIES, STEP_BODIES
-from elman.estimators.sequences.network import POOLINGS, Network, Pooling
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -14,9 +14,9 @@ from sklearn.exceptions import DataConversionWarning
 from torch import Tensor, nn
 
 from elman.errors import DataError, OptionError
-from elman.estimators.causal import Probabilities
 from elman.estimators.losses import ClassLoss
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.steps.causal import Probabilities
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from elman.errors import DataError
 from elman.estimators.base import one_of
-from elman.estimators.causal import Units
 from elman.estimators.losses import NumberLoss
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.steps.causal import Units
 
 LOSSES = {"squared": math.inf, "huber": 1.0}
 

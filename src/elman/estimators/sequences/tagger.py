@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from elman.data.batch import Batch
 from elman.data.inputs import Names, Numbers
 from elman.errors import DataError, OptionError
-from elman.estimators.causal import Chain, Probabilities, Says, Units
 from elman.estimators.losses import ClassLoss, NumberLoss
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.sequences.crf import ChainField
 from elman.estimators.sequences.network import Network
+from elman.steps.causal import Chain, Probabilities, Says, Units
 
 
 class ChainedNetwork(nn.Module):

@@ -64,7 +64,7 @@ INLINE vec reduced(vec x, mask *n)
     return r + r * r * polynomial(EXP_TERMS, COUNT(EXP_TERMS), r);
 }
 
-INLINE vec two_to(mask n) { return from_bits((n + BIAS) << FRACTION); }
+INLINE vec two_to(mask n) { return from_bits(left(n + BIAS, FRACTION)); }
 
 /* In two halves, so that the ends of the range come out right: denormal numbers below, infinity above. */
 INLINE vec exponential(vec x)

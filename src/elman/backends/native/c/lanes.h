@@ -36,6 +36,7 @@ INLINE vec choose(mask m, vec a, vec b) { return (vec)(((mask)a & m) | ((mask)b 
 /* What functions.h is written with besides arithmetic. */
 INLINE mask bits_of(vec v) { return (mask)v; }
 INLINE vec from_bits(mask m) { return (vec)m; }
+INLINE mask left(mask n, int by) { return n << by; }
 INLINE mask one_where(mask m) { return -m; } /* true is -1 */
 INLINE vec as_number(mask n) { return __builtin_convertvector(n, vec); }
 

@@ -25,6 +25,10 @@ MOST_NAMED = 10
 """classes that an answer names with their probabilities; of more, the most probable ones"""
 
 
+LEAST = float(np.finfo(np.float32).min)
+"""where a running maximum begins"""
+
+
 class Part(NamedTuple):
     """A piece of the state: its name, its shape and what it holds before the first step."""
 
@@ -245,7 +249,7 @@ class PoolMax(Pool):
 
     def __init__(self, size: int) -> None:
         super().__init__(size)
-        self.parts = (Part("most", (size,), -math.inf),)
+        self.parts = (Part("most", (size,), LEAST),)
 
     def forward(self, h: Tensor, kept: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         most = torch.maximum(kept[0], h)
@@ -271,7 +275,7 @@ class PoolAttention(Pool):
     def __init__(self, look: nn.Linear, score: nn.Linear) -> None:
         super().__init__(look.in_features)
         self.look, self.score = look, score
-        self.parts = (Part("seen", (self.size,)), Part("weight", (1,)), Part("greatest", (1,), -math.inf))
+        self.parts = (Part("seen", (self.size,)), Part("weight", (1,)), Part("greatest", (1,), LEAST))
 
     def forward(self, h: Tensor, kept: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         seen, weight, greatest = kept
@@ -331,6 +335,10 @@ class Chain(Says):
 
     a_t(k) = max_j (a_{t-1}(j) + A(j, k)) + z_t(k),   y(k) = a_t(k) + e(k) - max_k (a_t(k) + e(k))
     """
+
+    after: Tensor
+    first: Tensor
+    last: Tensor
 
     def __init__(self, names: Sequence[Any], after: Tensor, first: Tensor, last: Tensor) -> None:
         super().__init__(len(names))

@@ -1,0 +1,291 @@
+"""A model as one C99 file and its header: weights inside, no allocation, no library, no globals that change."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from elman.backends.native.compiler import Compiler, find_compiler
+from elman.errors import OptionError
+from elman.files import write_atomic
+from elman.recurrent import Recurrent
+from elman.steps.causal import Causal, Looked, Measured, StackStep
+from elman.steps.engine import Engine
+from elman.steps.program import Program, program
+
+STANDARD = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
+"""what the file compiles with"""
+TRIED = 1000
+"""steps on which an exported file is compared with the model"""
+SHOWN = 40
+"""outputs that the header names"""
+RESERVED = re.compile(
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|inline|int|long|main|"
+    "register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|union|unsigned|void|volatile|while"
+)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and how large and how true it is.
+
+    source, header   the files
+    weights    bytes of numbers in the file, which go into flash
+    state      bytes of one sequence's state
+    code       bytes of machine code for this machine, optimised for size; None without a compiler
+    stack      bytes of stack that a step takes here; None without gcc
+    error      largest difference to the model's answers y over `TRIED` random steps, above 1 relative to |y|; None
+               without a compiler
+    agreement  of weights in int8: share of these steps with the same most probable class; None for other models
+    """
+
+    source: Path
+    header: Path
+    weights: int
+    state: int
+    code: int | None
+    stack: int | None
+    error: float | None
+    agreement: float | None
+
+
+def to_c(
+    model: Any, folder: Path | str, name: str = "model", *, weights: str = "float32", main: bool = False
+) -> Exported:
+    """Writes `name.c` and `name.h` into a folder.
+
+    model    a fitted estimator that can stream, its `causal()`, or a `Recurrent` net in one direction
+    name     of the files, and what its functions begin with
+    weights  "float32", or "int8": a quarter of the size, rounded
+    main     whether there is a program for trying it: `cc -DNAME_MAIN name.c`, numbers in, answers out
+
+    Raises `OptionError` for a model that cannot stream or that C is not written for, `RunError` where it cannot write.
+
+    >>> import elman, tempfile
+    >>> made = to_c(elman.Recurrent("gru", 3, 8), tempfile.mkdtemp(), "tiny")
+    >>> made.source.name, made.state
+    ('tiny.c', 32)
+    """
+    name = _checked(name)
+    step = causal_of(model)
+    made = program(step, weights)
+    folder = Path(folder)
+    source, header = folder / f"{name}.c", folder / f"{name}.h"
+    write_atomic(header, _header(made, name).encode())
+    write_atomic(source, _source(made, name, main=main).encode())
+    bytes_of_numbers = made.weights.nbytes + made.vectors.nbytes + 4 * len(made.measures)
+    compiler = find_compiler()
+    code, stack = (None, None) if compiler is None else _measured(compiler, source)
+    error, agreement = (None, None) if compiler is None else compare(step, made)
+    return Exported(
+        source,
+        header,
+        bytes_of_numbers,
+        4 * len(made.first),
+        code,
+        stack,
+        error,
+        agreement if weights == "int8" else None,
+    )
+
+
+def causal_of(model: Any) -> Causal:
+    """One step of an estimator, or of a net."""
+    if isinstance(model, Causal):
+        return model
+    return StackStep("Recurrent", model) if isinstance(model, Recurrent) else model.causal()
+
+
+def compare(step: Causal, made: Program) -> tuple[float, float | None]:
+    """Largest difference of the C to the PyTorch step over random steps, and how often the greatest y is the same."""
+    exact, other = Engine(step, compiled=False), Engine.of(program(step, made.kept, number="double"))
+    given = some_steps(step, TRIED)
+    answers = []
+    for engine in (exact, other):
+        x, y, state = np.zeros(step.inputs), np.zeros(step.outputs, np.float32), engine.first.copy()
+        run, found = engine.bind(x, y, state), np.empty((TRIED, step.outputs), np.float32)
+        for t in range(TRIED):
+            x[:] = given[t]
+            run()
+            found[t] = y
+        answers.append(found)
+    same = None if step.outputs == 1 else float(np.mean(answers[0].argmax(1) == answers[1].argmax(1)))
+    return float((np.abs(answers[0] - answers[1]) / np.maximum(1, np.abs(answers[0]))).max()), same
+
+
+def some_steps(step: Causal, count: int) -> np.ndarray:
+    """Random steps such as the model was trained on: (count, I), as numbers of C's type hold them."""
+    dice = np.random.default_rng(0)
+    reads = step.reads if isinstance(step, StackStep) else None
+    if isinstance(reads, Looked):
+        return dice.integers(0, len(reads.table), (count, 1)).astype(np.float64)
+    x = dice.normal(size=(count, step.inputs))
+    if isinstance(reads, Measured):
+        x = x * reads.scale.numpy() + reads.mean.numpy()
+    return x.astype(np.float32).astype(np.float64)
+
+
+def _checked(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name) or RESERVED.fullmatch(name):
+        raise OptionError(f"to_c: name must be a name in C, letters, digits and _, got {name!r}. Choose another one.")
+    return name
+
+
+# -- the text --------------------------------------------------------------------------------------------------------
+
+
+def _header(made: Program, name: str) -> str:
+    step, upper = made.step, name.upper()
+    numbers = "one number" if step.inputs == 1 else f"{step.inputs} numbers"
+    missing = ", NaN where one is missing" if isinstance(step.reads, Measured) else ""
+    given = "the code of a name" if isinstance(step.reads, Looked) else f"{numbers}{missing}, else finite"
+    parts = ", ".join(f"{part.name} {' x '.join(map(str, part.shape))}" for part in step.parts)
+    return f"""/* {_about(step)}, written by elman: do not edit.
+
+   x      {given}
+   y      {_said(step)}
+   state  {parts}: plain numbers, to be copied, kept and put back
+
+   A state is one sequence; any number of them may be under way. Nothing is allocated, no library is called. */
+#ifndef {upper}_H
+#define {upper}_H
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+enum {{ {upper}_INPUTS = {step.inputs}, {upper}_OUTPUTS = {step.outputs}, {upper}_STATE = {len(made.first)} }};
+
+typedef struct {{
+    float at[{upper}_STATE];
+}} {name}_state;
+
+void {name}_init(/*@out@*/ {name}_state *state);
+void {name}_step({name}_state *state, const float *x, float *y);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+""".replace("/*@out@*/ ", "")
+
+
+def _about(step: StackStep) -> str:
+    stack = step.stack
+    layers = "" if stack.num_layers == 1 else f"{stack.num_layers} layers of "
+    return f"{step.where.split('.')[0]}: {layers}{stack.traced.name}, {stack.hidden_size} units"
+
+
+def _said(step: StackStep) -> str:
+    """What y holds, as a comment can say it."""
+    names = getattr(step.says, "names", None)
+    text = {"Probabilities": "probabilities of", "Chain": "scores, the greatest is 0, of"}.get(type(step.says).__name__)
+    if names is None or text is None:
+        return {"Units": "numbers in their units", "Chances": "the probability of each note"}.get(
+            type(step.says).__name__, "outputs of the last layer"
+        )
+    shown = ", ".join(re.sub(r"[^ -~]|\*/", "?", str(name)) for name in names[:SHOWN])
+    return f"{text} {shown}{', ...' if len(names) > SHOWN else ''}"
+
+
+def _source(made: Program, name: str, *, main: bool) -> str:
+    kind = "int8_t" if made.weights.dtype == np.int8 else "float"
+    numbers = "\n".join(
+        [
+            *_array(f"{kind} WEIGHTS", made.weights),
+            *_array("float VECTORS", made.vectors),
+            *_array("float MEASURES", made.measures if len(made.measures) else np.zeros(1)),
+            *_array("float FIRST", made.first),
+        ]
+    )
+    return f"""/* {_about(made.step)}, written by elman: do not edit. C99, nothing else is needed:
+
+       cc -std=c99 -O3 -c {name}.c
+
+   Weights are {made.weights.dtype}. Functions first, then the numbers. */
+#include "{name}.h"
+
+{made.text}
+{numbers}
+
+void {name}_init({name}_state *state)
+{{
+    for (int i = 0; i < {name.upper()}_STATE; i++) state->at[i] = FIRST[i];
+}}
+
+void {name}_step({name}_state *state, const float *x, float *y)
+{{
+    step(WEIGHTS, VECTORS, MEASURES, state->at, x, y);
+}}
+{_main(name) if main else ""}"""
+
+
+def _main(name: str) -> str:
+    upper = name.upper()
+    return f"""
+#ifdef {upper}_MAIN
+#include <stdio.h>
+
+/* Steps of {upper}_INPUTS numbers each in, with spaces or lines between; a line of answers for each out. */
+int main(void)
+{{
+    {name}_state state;
+    float x[{upper}_INPUTS], y[{upper}_OUTPUTS];
+    {name}_init(&state);
+    for (;;) {{
+        for (int i = 0; i < {upper}_INPUTS; i++)
+            if (scanf("%f", &x[i]) != 1) return 0;
+        {name}_step(&state, x, y);
+        for (int i = 0; i < {upper}_OUTPUTS; i++) printf(i ? " %.9g" : "%.9g", (double)y[i]);
+        printf("\\n");
+    }}
+}}
+#endif
+"""
+
+
+def _array(head: str, values: np.ndarray) -> Iterator[str]:
+    """A constant array, in lines of at most 120 characters."""
+    yield f"static const {head}[] = {{"
+    line = "   "
+    for text in map(_number, values):
+        if len(line) + len(text) > 118:
+            yield line
+            line = "   "
+        line += f" {text},"
+    yield from (line, "};")
+
+
+def _number(value: Any) -> str:
+    """A number as C has it; of floats the shortest digits that give it back."""
+    if isinstance(value, np.integer):
+        return str(value)
+    return f"{np.format_float_scientific(np.float32(value), trim='0', exp_digits=1)}f".replace("e+0f", "f")
+
+
+# -- how large it is -------------------------------------------------------------------------------------------------
+
+
+def _measured(compiler: Compiler, source: Path) -> tuple[int | None, int | None]:
+    """Bytes of code and of stack, as the machine's compiler makes them."""
+    with tempfile.TemporaryDirectory(prefix="elman-") as made:
+        work = Path(made)
+        command = [*compiler.command, "-std=c99", "-Os", "-fstack-usage", "-c", str(source.resolve()), "-o", "it.o"]
+        try:
+            done = subprocess.run(command, cwd=work, capture_output=True, timeout=120, check=False)
+            sizes = subprocess.run(["size", "-A", "it.o"], cwd=work, capture_output=True, text=True, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return None, None
+        if done.returncode or sizes.returncode:
+            return None, None
+        code = sum(int(n) for n in re.findall(r"^\.text\S*\s+(\d+)", sizes.stdout, re.MULTILINE))
+        usage = [line.split("\t") for file in work.glob("*.su") for line in file.read_text().splitlines()]
+        return code, sum(int(fields[1]) for fields in usage) or None

@@ -1,0 +1,82 @@
+"""Small fitted models, one of each kind that can stream."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+import elman
+
+QUICK = {"bidirectional": False, "hidden_size": 8, "max_steps": 30, "random_state": 0}
+POOLINGS = ("last", "mean", "max", "attention")
+
+
+@functools.cache
+def signals():
+    """Signals (T, 2) with missing values, and what is to be said of them."""
+    dice = np.random.default_rng(0)
+    X = [dice.normal(size=(dice.integers(6, 20), 2)) * [1, 50] + [0, 1000] for _ in range(40)]
+    X[0][2, 1] = np.nan
+    return X, [float(x[:, 0].sum()) for x in X]
+
+
+SENTENCES = [["the", "cat", "sat"], ["a", "dog", "ran"], ["the", "dog", "sat", "down"]] * 5
+TAGS = [["DET", "NOUN", "VERB"], ["DET", "NOUN", "VERB"], ["DET", "NOUN", "VERB", "ADV"]] * 5
+
+
+def classifier(pooling="max", **options):
+    X, y = signals()
+    return elman.SequenceClassifier(pooling=pooling, **QUICK | options).fit(X, np.where(np.array(y) > 0, "up", "down"))
+
+
+def regressor():
+    X, y = signals()
+    return elman.SequenceRegressor(num_layers=2, **QUICK).fit(X, np.stack([y, np.square(y)], 1))
+
+
+def number_tagger():
+    X, _ = signals()
+    return elman.SequenceTagger(**QUICK).fit(X, [x[:, 0].cumsum() for x in X])
+
+
+def tagger(*, crf=False, spelling=0):
+    return elman.SequenceTagger(crf=crf, spelling=spelling, **QUICK).fit(SENTENCES, TAGS)
+
+
+def letters():
+    return elman.LanguageModel(hidden_size=16, max_steps=60, batch_size=2).fit("so it goes. " * 60)
+
+
+def notes():
+    roll = np.tile(np.eye(4), (30, 1))
+    return elman.LanguageModel(hidden_size=8, max_steps=30, batch_size=2).fit([roll])
+
+
+ALL = {
+    **{f"classifier {pooling}": functools.partial(classifier, pooling) for pooling in POOLINGS},
+    "classifier of layers": functools.partial(classifier, num_layers=2, layer_norm=True, cell="gru", zoneout=0.1),
+    "regressor": regressor,
+    "tagger of numbers": number_tagger,
+    **{
+        f"tagger crf={crf} spelling={spelling}": functools.partial(tagger, crf=crf, spelling=spelling)
+        for crf in (False, True)
+        for spelling in (0, 6)
+    },
+    "letters": letters,
+    "notes": notes,
+}
+
+
+@functools.cache
+def fitted(name):
+    return ALL[name]()
+
+
+def steps_for(name):
+    """A sequence such as the model reads, as steps to push."""
+    if name.startswith("tagger crf"):
+        return ["the", "dog", "sat", "nowhere"]
+    if name == "letters":
+        return list("so it goes")
+    return list(np.eye(4)[[0, 1, 2, 3, 0]]) if name == "notes" else list(signals()[0][0])
