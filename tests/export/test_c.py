@@ -39,7 +39,8 @@ def run(made, folder, x, outputs):
     loop.write_text(
         f'#include "{made.header}"\n'
         f"void loop(long n, {name}_state *state, const float *x, float *y)\n"
-        f"{{ {name}_init(state); for (long t = 0; t < n; t++, x += {x.shape[1]}, y += {outputs}) {name}_step(state, x, y); }}"
+        f"{{ {name}_init(state);\n"
+        f"for (long t = 0; t < n; t++) {name}_step(state, x + t * {x.shape[1]}, y + t * {outputs}); }}\n"
     )
     library = folder / f"{name}.so"
     subprocess.run(["cc", *STANDARD, "-O2", "-shared", "-fPIC", loop, made.source, "-o", library], check=True)
@@ -65,7 +66,7 @@ def test_ten_thousand_steps_of_every_cell_are_those_of_the_net(cell, options, tm
     np.testing.assert_allclose(state, torch.cat([s.flatten() for s in last]).numpy(), rtol=1e-5, atol=near)
 
 
-@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("name", [name for name in ALL if name != "detector"])
 def test_a_whole_model_answers_as_its_stream_does(name, tmp_path):
     model, steps = fitted(name), steps_for(name) * 20
     made, stream = to_c(model, tmp_path, "model"), model.stream()
@@ -154,5 +155,7 @@ def test_what_cannot_be_written_is_one_line(tmp_path):
         to_c(elman.Recurrent("gru", 1, 4), tmp_path, weights="int4")
     with pytest.raises(OptionError, match="float32"):
         to_c(elman.Recurrent("gru", 1, 4, dtype=torch.float64), tmp_path)
+    with pytest.raises(OptionError, match="C is written for a recurrent stack"):
+        to_c(fitted("detector"), tmp_path)
     with pytest.raises(OptionError, match="bidirectional"):
         to_c(StackStep("net", elman.Recurrent("gru", 1, 4, bidirectional=True)), tmp_path)

@@ -53,6 +53,19 @@ def notes():
     return elman.LanguageModel(hidden_size=8, max_steps=30, batch_size=2).fit([roll])
 
 
+def detector():
+    wave = np.sin(np.arange(400) / 4)[:, None] * [1, 20] + np.random.default_rng(0).normal(size=(400, 2)) + [0, 100]
+    return elman.AnomalyDetector(hidden_size=8, max_steps=40, lags=5).fit([wave])
+
+
+def forecaster(ids=("a", "b")):
+    import pandas as pd
+
+    days = pd.date_range("2024", periods=40)
+    rows = [{"unique_id": i, "ds": d, "y": 10.0 + k % 7 + len(i)} for i in ids for k, d in enumerate(days)]
+    return elman.Forecaster(horizon=3, hidden_size=8, max_steps=10).fit(pd.DataFrame(rows))
+
+
 ALL = {
     **{f"classifier {pooling}": functools.partial(classifier, pooling) for pooling in POOLINGS},
     "classifier of layers": functools.partial(classifier, num_layers=2, layer_norm=True, cell="gru", zoneout=0.1),
@@ -65,6 +78,7 @@ ALL = {
     },
     "letters": letters,
     "notes": notes,
+    "detector": detector,
 }
 
 
@@ -77,6 +91,13 @@ def steps_for(name):
     """A sequence such as the model reads, as steps to push."""
     if name.startswith("tagger crf"):
         return ["the", "dog", "sat", "nowhere"]
+    if name == "detector":
+        return [
+            *np.random.default_rng(1).normal(size=(12, 2)) * [1, 20] + [0, 100],
+            [np.nan, 90.0],
+            [np.nan, np.nan],
+            [0.5, 90],
+        ]
     if name == "letters":
         return list("so it goes")
     return list(np.eye(4)[[0, 1, 2, 3, 0]]) if name == "notes" else list(signals()[0][0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,7 +16,7 @@ from elman.backends.native.compiler import find_compiler
 from elman.errors import DataError, ElmanError, OptionError, RunError, ShapeError
 from elman.steps import StackStep, Stream
 from elman.steps.engine import Engine
-from tests.steps.models import ALL, POOLINGS, classifier, fitted, letters, signals, steps_for, tagger
+from tests.steps.models import ALL, POOLINGS, classifier, fitted, forecaster, letters, signals, steps_for, tagger
 
 
 @pytest.fixture(params=ALL)
@@ -39,7 +40,9 @@ def of_prefixes(name, model, steps):
     return model.predict_proba([steps])[0]
 
 
-@pytest.mark.parametrize("name", [n for n in ALL if "crf=True" not in n and n not in ("letters", "notes")])
+@pytest.mark.parametrize(
+    "name", [n for n in ALL if n.split()[0] in ("classifier", "regressor", "tagger") and "crf=True" not in n]
+)
 def test_an_answer_is_what_the_model_says_of_the_steps_so_far(name):
     model, steps = fitted(name), steps_for(name)
     expected = of_prefixes(name, model, steps)
@@ -71,12 +74,43 @@ def test_the_next_notes_have_the_probability_that_the_model_judges_them_by():
     np.testing.assert_allclose(loss, model.losses([frames])[0], rtol=1e-4)
 
 
+def test_a_detector_scores_a_step_when_it_comes():
+    model, steps = fitted("detector"), np.array(steps_for("detector"))
+    watched, surprise = model.steps([steps])[0], model.surprise([steps])[0]
+    stream = model.stream()
+    y = pushed(stream, steps)
+    np.testing.assert_allclose(y[:, 0], watched.scores, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(y[:, 1], surprise, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(y[:, 2:], watched.expected, rtol=1e-4, atol=1e-4)
+    assert [stream.answer(one)["alarm"] for one in y] == watched.alarms.tolist()
+    with pytest.raises(OptionError, match="Train with method='forecast'"):
+        elman.AnomalyDetector(method="autoencoder", hidden_size=4, max_steps=2).fit([steps[:, 0]]).stream()
+
+
+def test_a_forecaster_goes_on_where_its_history_ends():
+    model = forecaster()
+    stream, values = model.stream(series="b"), [12.0, 15.5, np.nan, 13.0]
+    for value in values:
+        y = stream.push(value)
+    panel = model.panel_.select([1])
+    whole = np.concatenate([panel.y[0], values])
+    times = np.concatenate([panel.times[0], panel.future_times(4)[0]])
+    grown = replace(panel, y=(whole[-len(panel.y[0]) :],), times=(times[-len(panel.y[0]) :],))
+    expected = model.quantiles(grown, 3, [0.5, 0.1, 0.9, 0.025, 0.975])[0].T
+    np.testing.assert_allclose(y.reshape(5, 3), expected, rtol=1e-5)
+    assert list(stream.answer(y)) == ["median", "lo-80", "hi-80", "lo-95", "hi-95"]
+    for wrong in (None, "c"):
+        with pytest.raises(OptionError, match="series"):
+            model.stream(series=wrong)
+    assert forecaster(("a",)).stream().push(11.0).shape == (15,)
+
+
 def test_compiled_or_not_the_answers_and_the_state_are_the_same(name):
     if find_compiler() is None:
         pytest.skip("no compiler")
     step = fitted(name).causal()
     fast, plain = Stream(Engine(step)), Stream(Engine(step, compiled=False))
-    assert fast.engine.why is None and plain.engine.why is not None
+    assert plain.engine.why is not None and (fast.engine.why is None or name == "detector")
     for x in steps_for(name) * 3:
         np.testing.assert_allclose(fast.push(x), plain.push(x), rtol=1e-5, atol=2e-6)
     for part, value in fast.state.items():

@@ -99,6 +99,8 @@ class Estimator(BaseEstimator):
     def stream(self, state: Any = None) -> Stream:
         """A `Stream` over one sequence that is still coming: push a step, read the answer.
 
+        state  where to start, what `state` of another stream gave; None: the beginning
+
         Raises `OptionError`, with the reason, for a model that needs the whole sequence.
         """
         self._check_fitted()

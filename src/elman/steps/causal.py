@@ -11,7 +11,7 @@ import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -89,17 +89,14 @@ class StackStep(Causal):
         super().__init__()
         _check_stack(where, stack)
         self.where, self.codes = where, codes
-        self.reads = reads or Reads(stack.input_size)
-        self.stack, self.pooling, self.head = stack, pooling or Pool(stack.hidden_size), head
-        self.says = says or Says(stack.hidden_size if head is None else head.out_features)
+        self.reads = frozen(reads or Reads(stack.input_size))
+        self.stack, self.pooling = frozen(stack), frozen(pooling or Pool(stack.hidden_size))
+        self.head = None if head is None else frozen(head)
+        self.says = frozen(says or Says(stack.hidden_size if head is None else head.out_features))
         self.inputs, self.outputs = self.reads.inputs, self.says.outputs
         shape = stack.num_layers, stack.hidden_size
         own = tuple(Part(name, shape, stack.cell.initial.get(name, 0.0)) for name in stack.cell.states)
         self.parts = own + self.pooling.parts + self.says.parts
-        for module in (copied := copy.deepcopy(nn.ModuleDict(dict(self.named_children())))).values():
-            module.eval().requires_grad_(False)
-        for name, module in copied.items():  # later training of the model must not reach a stream
-            setattr(self, name, module.cpu())
 
     def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One step."""
@@ -129,6 +126,14 @@ class StackStep(Causal):
     def answer(self, y: np.ndarray) -> dict[str, Any]:
         """As `says` puts it."""
         return self.says.answer(y)
+
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def frozen(module: M) -> M:
+    """A copy for inference alone: training the model further must not reach a stream."""
+    return copy.deepcopy(module).cpu().eval().requires_grad_(False)
 
 
 def as_step(step: Any, size: int, where: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from elman.data.batching import PaddedBatches, digest
 from elman.data.inputs import Numbers, as_numbers, as_sequences, inputs_from_json
 from elman.errors import DataError, OptionError
 from elman.estimators.anomalies.alarm import POOLINGS, Alarm
+from elman.estimators.anomalies.causal import DetectorStep
 from elman.estimators.anomalies.network import AutoencoderNetwork, NextStepNetwork, SurpriseNetwork
 from elman.estimators.anomalies.parts import Parts, windows
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
@@ -206,6 +207,15 @@ class AnomalyDetector(OutlierMixin, Estimator):
     def surprise(self, X: Any) -> list[np.ndarray]:
         """-log p of each step before any smoothing, N arrays (T_i,), in nats a feature; NaN where none was measured."""
         return self._surprise(self._arrays(X, "surprise"))[0]
+
+    def causal(self) -> DetectorStep:
+        """One step: score and expected values as `steps` gives them. Raises `OptionError` of an autoencoder."""
+        self._check_fitted()
+        if not isinstance(self.network_, NextStepNetwork):
+            raise OptionError(
+                f"{self._at('stream')}: an autoencoder judges a window when it is over. Train with method='forecast'."
+            )
+        return DetectorStep(self.network_, self.inputs_, self.alarm_)
 
     # -- inside ----------------------------------------------------------------------------------------------------
 

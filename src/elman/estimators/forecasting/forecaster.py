@@ -15,6 +15,7 @@ from elman.data import Panel, future_from_frame, panel_from_frame
 from elman.errors import DataError, OptionError
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
 from elman.estimators.forecasting.backtest import Backtest, backend_of, intervals
+from elman.estimators.forecasting.causal import ForecastStep
 from elman.estimators.forecasting.exogenous import Exogenous
 from elman.estimators.forecasting.history import pack_panel, unpack_panel
 from elman.estimators.forecasting.network import Columns, ForecastNetwork
@@ -23,6 +24,7 @@ from elman.estimators.forecasting.plan import Plan, check_options
 from elman.estimators.forecasting.rollout import direct, sampled
 from elman.estimators.forecasting.track import Track, side_by_side
 from elman.estimators.forecasting.windows import LastWindows, SampledWindows, Windows
+from elman.steps import Stream
 from elman.training.progress import Progress
 
 Array = np.ndarray
@@ -236,6 +238,18 @@ class Forecaster(Estimator):
                 test.fitted(fitted)
             test.add(window, fitted.quantiles(window.history, self.horizon, levels))
         return test
+
+    def causal(self, series: str | None = None) -> ForecastStep:
+        """One step of a series that goes on where its history in the model ends; of several, name one.
+
+        Raises `OptionError` for a model with covariates, or a series that it does not know.
+        """
+        self._check_fitted()
+        return ForecastStep(self, series)
+
+    def stream(self, state: Any = None, *, series: str | None = None) -> Stream:
+        """A `Stream` of one series that goes on where its history in the model ends; of several, name one."""
+        return Stream(self.causal(series), state)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
