@@ -139,8 +139,10 @@ def frozen(module: M) -> M:
 def as_step(step: Any, size: int, where: str) -> np.ndarray:
     """One step of numbers (size,), NaN for None."""
     try:
+        if isinstance(step, (str, bool)):
+            raise TypeError
         x = np.asarray(step, dtype=np.float64).reshape(-1) if np.ndim(step) < 2 else np.empty(0)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(f"{where}: a step must be {_count(size)}, got {str(step)[:40]!r}. Mend the value.") from None
     if x.shape != (size,):
         shape = np.shape(step)

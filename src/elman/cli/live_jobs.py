@@ -1,0 +1,86 @@
+"""What `elman stream` and `elman export` do."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from elman.cli.jobs import kept_columns, load_cells
+from elman.errors import OptionError
+from elman.estimators import Forecaster, load
+from elman.live.lines import answers
+from elman.steps import Stream
+
+
+def run_stream(run: Path, state: Path | None, every: int, series: str | None, cells: Path | None) -> None:
+    """Lines in, lines out, the state kept in a file where one is named."""
+    if every < 1:
+        raise OptionError(f"elman stream: --every must be 1 or more, got {every}.")
+    opened = _open(run, series, cells)
+    if state is not None and state.exists():
+        opened.restore(state)
+        print(f"Going on after step {opened.steps}.", file=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        for number, line in enumerate(answers(opened, sys.stdin.buffer, kept_columns(run).inputs), 1):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+            if state is not None and number % every == 0:
+                opened.save(state)
+    except BrokenPipeError:  # whoever reads has had enough
+        sys.stdout = None
+    finally:
+        if state is not None:
+            opened.save(state)
+
+
+def run_export(
+    run: Path, to: str, out: Path | None, name: str | None, cells: Path | None, *, int8: bool, main: bool
+) -> None:
+    """The files, and what they weigh."""
+    from elman.export import to_c
+
+    if to != "c":
+        raise OptionError(f"elman export: --to must be c, got {to!r}.")
+    load_cells(cells, None)
+    model = load(run)
+    folder = out or run / "export"
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = name or re.sub(r"\W", "_", run.resolve().name, flags=re.ASCII)
+    made = to_c(
+        model,
+        folder,
+        wanted if name or wanted[0].isalpha() else f"run_{wanted}",
+        weights="int8" if int8 else "float32",
+        main=main,
+    )
+    print(f"Written:  {made.source}, {made.header.name}")
+    print(f"Flash:    {_bytes(made.weights)} of numbers{_and(made.code, ' of code on this machine')}")
+    print(f"RAM:      {_bytes(made.state)} of state for each sequence{_and(made.stack, ' of stack in a step')}")
+    if made.error is not None:
+        print(f"Parity:   {made.error:.1e} from the model at most, over random steps")
+    if made.agreement is not None:
+        print(f"          the same most probable answer in {made.agreement:.1%} of them")
+
+
+def _open(run: Path, series: str | None, cells: Path | None) -> Stream:
+    load_cells(cells, None)
+    model: Any = load(run)
+    if series is None:
+        return model.stream()
+    if not isinstance(model, Forecaster):
+        raise OptionError(
+            f"elman stream: --series is for forecasts, {run} holds a {type(model).__name__}. Leave it out."
+        )
+    return model.stream(series=series)
+
+
+def _bytes(count: int) -> str:
+    return f"{count} bytes" if count < 10_000 else f"{count / 1000:.1f} kB"
+
+
+def _and(count: int | None, what: str) -> str:
+    return "" if count is None else f", {_bytes(count)}{what}"
