@@ -24,9 +24,9 @@ def answers(stream: Stream, source: BinaryIO, inputs: Sequence[str] = ()) -> Ite
     >>> import elman, io
     >>> stream = Stream(elman.steps.StackStep("net", elman.Recurrent("gru", 1, 1)))
     >>> for line in answers(stream, io.BytesIO(b'1.5' + bytes([10]) + b'[1, 2]')):
-    ...     print(line[:42])
-    {"step": 1, "y": [...
-    {"line": 2, "error": "net: a step must be
+    ...     print(line[:16])
+    {"step": 1, "y":
+    {"line": 2, "err
     """
     number = 0
     while line := source.readline(LONGEST + 1):

@@ -29,6 +29,10 @@ LEAST = float(np.finfo(np.float32).min)
 """where a running maximum begins"""
 
 
+GREATEST = 1e18
+"""size of a number above which its square, or a sum of products with it, may be no float32"""
+
+
 class Part(NamedTuple):
     """A piece of the state: its name, its shape and what it holds before the first step."""
 
@@ -139,7 +143,7 @@ def frozen(module: M) -> M:
 def as_step(step: Any, size: int, where: str) -> np.ndarray:
     """One step of numbers (size,), NaN for None."""
     try:
-        if isinstance(step, (str, bool)):
+        if any(isinstance(one, (str, bool)) for one in (step if isinstance(step, (list, tuple)) else [step])):
             raise TypeError
         x = np.asarray(step, dtype=np.float64).reshape(-1) if np.ndim(step) < 2 else np.empty(0)
     except (TypeError, ValueError, OverflowError):
@@ -147,9 +151,14 @@ def as_step(step: Any, size: int, where: str) -> np.ndarray:
     if x.shape != (size,):
         shape = np.shape(step)
         raise DataError(f"{where}: a step must be {_count(size)}, got {shape or 'one'}. Push one time step.")
-    if np.isinf(x).any():
-        raise DataError(f"{where}: a step must be finite, or NaN for missing, got {x.tolist()}. Mend the value.")
     return x
+
+
+def refused(where: str, x: np.ndarray, of: str = "") -> DataError:
+    """The error for a step with a number that no model can have been trained on, or without one that is needed."""
+    return DataError(
+        f"{where}: numbers of a step must be finite, of size {GREATEST:g} at most, got {x.tolist()}{of}. Mend it."
+    )
 
 
 def _count(size: int) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +16,17 @@ from torch import Tensor
 from elman.backends.native import cache
 from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from elman.errors import CompileError, OptionError
-from elman.steps.causal import Causal, Reads, StackStep
+from elman.steps.causal import GREATEST, Causal, Reads, StackStep
 from elman.steps.program import Program, program, size_of
 
-# What Python calls: 0, or the number of the first sequence whose x cannot be, + 1; nothing is changed before that.
+WORTH = 64
+"""sequences for each thread, below which a thread costs more than it saves"""
+# What Python calls; elman_step gives 1 for an x that cannot be, and then nothing has changed.
 CALLS = """
 static int can_be(const input *x)
 {
     for (int i = 0; i < INPUTS; i++)
-        if (!(x[i] - x[i] == 0) && (x[i] == x[i] || FINITE)) return 0;
+        if (!(x[i] <= GREATEST && x[i] >= -GREATEST) && (x[i] == x[i] || FINITE)) return 0;
     return 1;
 }
 
@@ -32,14 +37,11 @@ int elman_step(const weight *w, const real *v, const input *m, real *s, const in
     return 0;
 }
 
-/* One step of each of n sequences; rows says which of `states` each has. */
-long elman_steps(const weight *w, const real *v, const input *m, real *states, long n, const int64_t *rows,
+/* One step of each of n sequences; rows says which of `states` each has. The steps have been checked. */
+void elman_steps(const weight *w, const real *v, const input *m, real *states, long n, const int64_t *rows,
                  const input *x, real *y)
 {
-    for (long i = 0; i < n; i++)
-        if (!can_be(x + i * INPUTS)) return i + 1;
     for (long i = 0; i < n; i++) step(w, v, m, states + rows[i] * STATE, x + i * INPUTS, y + i * OUTPUTS);
-    return 0;
 }
 """
 
@@ -49,6 +51,7 @@ class Engine:
 
     step   what is run, with the weights as they were
     first  (S,) float32: the state before the first step, all parts one after another
+    finite whether a step must be finite; else NaN stands for what is missing
     why    why it does not run as C; None where it does
 
     compiled  False: in PyTorch, whatever there is
@@ -57,6 +60,7 @@ class Engine:
     def __init__(self, step: Causal, *, compiled: bool = True) -> None:
         self.step, self.why = step, "it was not to be compiled"
         self.first = flatten(step.initial(1))[0]
+        self.finite = isinstance(step, StackStep) and type(step.reads) is Reads
         self._code = None
         if compiled:
             try:
@@ -70,12 +74,18 @@ class Engine:
         compiler = find_compiler()
         if compiler is None:
             raise CompileError(no_compiler_reason())
-        finite = isinstance(self.step, StackStep) and type(self.step.reads) is Reads
-        sizes = {"STATE": len(self.first), "INPUTS": self.step.inputs, "OUTPUTS": self.step.outputs, "FINITE": +finite}
-        names = f"enum {{ {', '.join(f'{name} = {size}' for name, size in sizes.items())} }};"
-        text = f"/* One step of a model, written by elman: do not edit. */\n{made.text}\n{names}\n{CALLS}"
+        sizes = {
+            "STATE": len(self.first),
+            "INPUTS": self.step.inputs,
+            "OUTPUTS": self.step.outputs,
+            "FINITE": +self.finite,
+        }
+        named = f"enum {{ {', '.join(f'{name} = {size}' for name, size in sizes.items())} }};"
+        limit = f"#define GREATEST {GREATEST!r}"
+        head = "/* One step of a model, written by elman: do not edit. */"
+        text = "\n".join([head, made.text, named, limit, CALLS])
         code = ctypes.CDLL(str(cache.library(text, compiler, "step")))
-        code.elman_step.restype, code.elman_steps.restype = ctypes.c_int, ctypes.c_long
+        code.elman_step.restype, code.elman_steps.restype = ctypes.c_int, None
         self._code = code
         self._numbers = [np.ascontiguousarray(a) for a in (made.weights, made.vectors, made.measures)]
         self._given = [_at(a) for a in self._numbers]
@@ -90,35 +100,56 @@ class Engine:
     def bind(self, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> Callable[[], int]:
         """A call from x (I,) float64 and state (S,) to y (K,) and the next state, in place; 0, or 1 if x cannot be."""
         if self._code is None:
-            return functools.partial(_run, self.step, x[None], y[None], state[None])
+            return functools.partial(self._run_one, x[None], y[None], state[None])
         return functools.partial(self._code.elman_step, *self._given, *(_at(a) for a in (state, x, y)))
 
-    def many(self, states: np.ndarray, rows: np.ndarray, x: np.ndarray, y: np.ndarray) -> int:
-        """One step of each of n sequences, their states the rows (n,) of states (·, S); x (n, I), y (n, K).
+    def _run_one(self, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> int:
+        if self.wrong(x) is not None:
+            return 1
+        _run(self.step, x, y, state)
+        return 0
 
-        0, or i + 1 where x[i] cannot be: then nothing has changed.
+    def wrong(self, x: np.ndarray) -> int | None:
+        """The first of these steps (n, I) that cannot be, or None."""
+        odd = ~(np.abs(x) <= GREATEST)
+        odd = odd if self.finite else odd & ~np.isnan(x)
+        return int(odd.any(1).argmax()) if odd.any() else None
+
+    def many(self, states: np.ndarray, rows: np.ndarray, x: np.ndarray, y: np.ndarray, *, threads: int = 1) -> None:
+        """One step of each of n sequences, their states the distinct rows (n,) of states (·, S); x (n, I), y (n, K).
+
+        The steps must be such that `wrong` finds none.
         """
         if self._code is None:
             some = states[rows]
-            if wrong := _run(self.step, x, y, some):
-                return wrong
+            _run(self.step, x, y, some)
             states[rows] = some
-            return 0
-        return self._code.elman_steps(*self._given, _at(states), ctypes.c_long(len(rows)), _at(rows), _at(x), _at(y))
+        elif threads == 1 or len(rows) < WORTH * threads:
+            self._share(states, rows, x, y)
+        else:
+            cuts = np.linspace(0, len(rows), threads + 1).astype(int)
+            parts = [slice(a, b) for a, b in pairwise(cuts)]
+            list(_pool(threads).map(lambda part: self._share(states, rows[part], x[part], y[part]), parts))
+
+    def _share(self, states: np.ndarray, rows: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+        code: Any = self._code
+        code.elman_steps(*self._given, _at(states), ctypes.c_long(len(rows)), _at(rows), _at(x), _at(y))
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "elman-steps")
 
 
 def _at(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 
-def _run(step: Causal, x: np.ndarray, y: np.ndarray, states: np.ndarray) -> int:
+def _run(step: Causal, x: np.ndarray, y: np.ndarray, states: np.ndarray) -> None:
     """The same in PyTorch, for (n, I), (n, K) and (n, S)."""
-    if np.isinf(x).any():
-        return int(np.isinf(x).any(1).argmax()) + 1
     with torch.no_grad():
         said, new = step(torch.from_numpy(x), unflatten(step, states))
     y[:], states[:] = said.numpy(), flatten(new)
-    return 0
 
 
 def unflatten(step: Causal, states: np.ndarray) -> tuple[Tensor, ...]:

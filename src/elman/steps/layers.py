@@ -13,21 +13,16 @@ from elman.backends.native.render import Fixed, body
 from elman.graph import Graph, Traced
 from elman.graph.expression import substitute
 from elman.recurrent import Recurrent
-from elman.steps.writer import PANELS, Writer, as_array
+from elman.steps.writer import PANEL, Writer, as_array
 
-# A product's sums stay in registers while a panel of outputs goes through x; `n` is a number that the compiler knows.
-_PANEL = """    for (; out >= {n}; out -= {n}, z += {n}{moves}) {{
-        real sum[{n}];
+# A product's sums stay in registers while a panel of outputs goes through x: of as many as a compiler vectorises, it
+# knows the number; what is left over is one panel more.
+_PANEL = """    {head} {{
+        real sum[{most}];
         for (int j = 0; j < {n}; j++) sum[j] = 0;
         for (int k = 0; k < in; k++, w += {n})
             for (int j = 0; j < {n}; j++) sum[j] += x[k] * (real)w[j];
         for (int j = 0; j < {n}; j++) z[j] += {scale}sum[j];
-    }}
-"""
-_REST = """    for (int j = 0; j < out; j++) {{
-        real sum = 0;
-        for (int k = 0; k < in; k++) sum += x[k] * (real)w[k * out + j];
-        z[j] += {scale}sum;
     }}
 """
 NORMALISE = """/* (z - mean) / sqrt(variance + 1e-5) gain. */
@@ -71,11 +66,13 @@ def write_stack(out: Writer, stack: Recurrent) -> tuple[str, str]:
 
 def product(quantised: bool) -> str:
     """z += W x, or scale (W x), as a function."""
-    scale = {"scale": "scale[j] * ", "moves": ", scale += {n}"} if quantised else {"scale": "", "moves": ""}
-    panels = [_PANEL.format(n=n, scale=scale["scale"], moves=scale["moves"].format(n=n)) for n in PANELS]
+    scale, moves = ("scale[j] * ", f", scale += {PANEL}") if quantised else ("", "")
+    loop = f"for (; out >= {PANEL}; out -= {PANEL}, z += {PANEL}{moves})"
+    whole = _PANEL.format(head=loop, n=PANEL, most=PANEL, scale=scale)
+    rest = _PANEL.format(head="if (out)", n="out", most=PANEL, scale=scale)
     given = f"const weight *w, {'const real *scale, ' * quantised}const real *x, int in, int out, real *z"
-    head = f"/* z += {'scale (W x)' if quantised else 'W x'}: `in` numbers to `out`, {PANELS[0]} at once. */"
-    return f"{head}\nstatic void product({given})\n{{\n{''.join(panels)}{_REST.format(scale=scale['scale'])}}}\n"
+    head = f"/* z += {'scale (W x)' if quantised else 'W x'}: `in` numbers to `out`, {PANEL} at once. */"
+    return f"{head}\nstatic void product({given})\n{{\n{whole}{rest}}}\n"
 
 
 def _split(R: Tensor | None, cut: int) -> tuple[Tensor | None, Tensor | None]:

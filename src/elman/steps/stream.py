@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from elman.errors import DataError, RunError, ShapeError, suggest
+from elman.errors import RunError, ShapeError, suggest
 from elman.files import write_atomic
-from elman.steps.causal import Causal, StackStep, as_step
+from elman.steps.causal import Causal, StackStep, refused
 from elman.steps.engine import Engine
 from elman.steps.program import size_of
 
@@ -48,8 +48,8 @@ class Stream:
         self._state = model.first.copy()
         self._views = views(model.step, self._state)
         self._run = model.bind(self._x, self._y, self._state)
-        self._named = isinstance(model.step, StackStep) and model.step.codes is not None
-        self._shape, self._one = self._x.shape, len(self._x) == 1
+        named = isinstance(model.step, StackStep) and model.step.codes is not None
+        self._shape, self._one = (None if named else self._x.shape), len(self._x) == 1 and not named
         if state is not None:
             self.state = state
 
@@ -58,16 +58,14 @@ class Stream:
 
         Raises `DataError` or `ShapeError` for what is no step; the stream is then as it was before.
         """
-        if self._named:
-            self._x[:] = self.engine.step.encode(x)
-        elif type(x) is float and self._one:
+        if type(x) is float and self._one:
             self._x[0] = x
-        elif isinstance(x, np.ndarray) and x.shape == self._shape:
+        elif type(x) is np.ndarray and x.shape == self._shape and x.dtype.kind == "f":
             self._x[:] = x
         else:
-            self._x[:] = as_step(x, len(self._x), self.engine.step.where)
+            self._x[:] = self.engine.step.encode(x)
         if self._run():
-            raise DataError(f"{self.engine.step.where}: a step must be finite, got {self._x.tolist()}. Mend the value.")
+            raise refused(self.engine.step.where, self._x)
         self.steps += 1
         if out is None:
             return self._y.copy()

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-PANELS = (32, 8)
-"""outputs of a product that are summed at once, in registers: panels of the first width while there are so many, …"""
+PANEL = 32
+"""outputs of a product that are summed at once, in registers"""
 
 
 class Writer:
@@ -49,18 +49,12 @@ class Writer:
 
 
 def panels(W: np.ndarray) -> np.ndarray:
-    """W (out, in) as panels of 32 outputs, each (in, 32), then of 8, and what is left over last, (in, rest).
+    """W (out, in) as panels of 32 outputs, each (in, 32), and what is left over last, (in, rest).
 
-    >>> panels(np.arange(22).reshape(11, 2))[:3].tolist()
-    [0, 2, 4]
+    >>> panels(np.arange(66).reshape(33, 2))[[0, 1, 32, 64, 65]].tolist()
+    [0, 2, 1, 64, 65]
     """
-    found, begin = [], 0
-    for width in (*PANELS, 1):
-        size = width if width > 1 else max(1, len(W) - begin)
-        while begin + size <= len(W):
-            found.append(W[begin : begin + size].T.reshape(-1))
-            begin += size
-    return np.concatenate(found)
+    return np.concatenate([W[i : i + PANEL].T.reshape(-1) for i in range(0, len(W), PANEL)])
 
 
 def as_array(values: Any) -> np.ndarray:
