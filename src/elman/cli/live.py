@@ -1,4 +1,4 @@
-"""`elman stream` and `elman export`: a trained run where data come, and where there is no Python."""
+"""`elman stream`, `serve`, `export`: a trained run where data come, and where there is no Python."""
 
 from __future__ import annotations
 
@@ -43,3 +43,27 @@ def export(
     from elman.cli.live_jobs import run_export
 
     run_export(run, to, out, name, cells, int8=int8, main=main)
+
+
+@command
+def serve(
+    run: Run,
+    host: Annotated[str, typer.Option(help="Address to listen at; another than this machine's own needs a token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="Port; 0: any that is free.")] = 8000,
+    store: Annotated[Path | None, typer.Option(help="SQLite file that keeps the sessions. [RUN/sessions.db]")] = None,
+    token: Annotated[
+        str | None, typer.Option(envvar="ELMAN_TOKEN", help="What clients must send: Authorization: Bearer TOKEN.")
+    ] = None,
+    every: Annotated[
+        int, typer.Option(help="Steps of a sequence after which it is written; 1: before its answer.")
+    ] = 1,
+    most: Annotated[int, typer.Option(help="Sequences held ready; of more, the idle ones wait in the store.")] = 10_000,
+    rate: Annotated[float, typer.Option(help="Requests of one address in a second.")] = 1000.0,
+    cells: options.Cells = None,
+) -> None:
+    """Answer steps of many sequences over HTTP and WebSockets, with a page to watch them by."""
+    from elman.cli.live_jobs import run_server
+
+    run_server(run, host, port, store or run / "sessions.db", token, cells, every=every, most=most, rate=rate)

@@ -1,7 +1,9 @@
-"""What `elman stream` and `elman export` do."""
+"""What `elman stream`, `elman serve` and `elman export` do."""
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import re
 import signal
 import sys
@@ -9,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from elman.cli.jobs import kept_columns, load_cells
-from elman.errors import OptionError
+from elman.errors import MissingExtraError, OptionError
 from elman.estimators import Forecaster, load
 from elman.live.lines import answers
+from elman.live.sessions import Sessions
 from elman.steps import Stream
 
 
@@ -64,6 +67,49 @@ def run_export(
         print(f"Parity:   {made.error:.1e} from the model at most, over random steps")
     if made.agreement is not None:
         print(f"          the same most probable answer in {made.agreement:.1%} of them")
+
+
+def run_server(
+    run: Path,
+    host: str,
+    port: int,
+    store: Path,
+    token: str | None,
+    cells: Path | None,
+    *,
+    every: int,
+    most: int,
+    rate: float,
+) -> None:
+    """Serves until it is told to stop; what was counted is then in the store."""
+    try:
+        import uvicorn
+
+        from elman.live.guards import Limits
+        from elman.live.server import create_app
+    except ImportError as problem:
+        raise MissingExtraError(f"elman serve: needs {problem.name}. pip install 'elman[serve]'") from None
+    if token is None and not _is_loopback(host):
+        raise OptionError(f"elman serve: --host {host} can be reached by others, so it needs a token: --token WORD.")
+    load_cells(cells, None)
+    sessions = Sessions(load(run), store, most=most, every=every, threads=os.cpu_count() or 1)
+    app = create_app(sessions, limits=Limits(rate=rate), token=token)
+    if sessions.engine.why is not None:
+        print(f"Note: steps run in PyTorch, more slowly: {sessions.engine.why}", file=sys.stderr)
+    config = uvicorn.Config(
+        app, host=host, port=port, log_level="warning", ws_max_size=1_000_000, timeout_graceful_shutdown=10
+    )
+    server = uvicorn.Server(config)
+    listening = config.bind_socket()
+    print(f"Serving {run} at http://{host}:{listening.getsockname()[1]}", flush=True)
+    server.run([listening])
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _open(run: Path, series: str | None, cells: Path | None) -> Stream:

@@ -33,6 +33,10 @@ class OutOfTurnError(DataError):
         self.expected = expected
 
 
+class BegunError(DataError):
+    """A new sequence was to have a key that one has already."""
+
+
 class Sessions:
     """Streams by key: each key's steps are its own sequence, and those that come together run in one call.
 
@@ -98,7 +102,13 @@ class Sessions:
 
         Raises `DataError` for what is no step, `OutOfTurnError` for a number out of turn; then nothing has changed.
         """
-        x = self._encode(keys, X)
+        return self.push_counted(keys, X, numbers)[0]
+
+    def push_counted(
+        self, keys: Sequence[str], X: Any, numbers: Sequence[int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and which step of its sequence each was, (n,)."""
+        x = self.encode(keys, X)
         with self._lock:
             self._turn += 1
             if len(keys) > self.most:
@@ -106,17 +116,21 @@ class Sessions:
             rows = self._rows_of(keys)
             again = self._check_numbers(keys, rows, numbers)
             if again is None and self._distinct(rows):
-                answers = self._run(rows, x)
+                found = self._run(rows, x), self._steps[rows]
             else:
-                answers = self._run_in_turns(rows, x, again)
+                found = self._run_in_turns(rows, x, again)
             self._keep(rows)
-            return answers
+            return found
 
-    def _by_parts(self, keys: Sequence[str], x: np.ndarray, numbers: Sequence[int] | None) -> np.ndarray:
+    def _by_parts(
+        self, keys: Sequence[str], x: np.ndarray, numbers: Sequence[int] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         parts = [slice(i, i + self.most) for i in range(0, len(keys), self.most)]
-        return np.concatenate([self.push_many(keys[p], x[p], numbers and numbers[p]) for p in parts])
+        found = [self.push_counted(keys[p], x[p], numbers and numbers[p]) for p in parts]
+        answers, steps = (np.concatenate(each) for each in zip(*found, strict=True))
+        return answers, steps
 
-    def _encode(self, keys: Sequence[str], X: Any) -> np.ndarray:
+    def encode(self, keys: Sequence[str], X: Any) -> np.ndarray:
         """The steps as the engine reads them, (n, I); all of them are checked before any is run."""
         step = self.engine.step
         if len(keys) != len(X):
@@ -155,14 +169,14 @@ class Sessions:
         self._place[rows] = places
         return bool((self._place[rows] == places).all())
 
-    def _run_in_turns(self, rows: np.ndarray, x: np.ndarray, again: np.ndarray | None) -> np.ndarray:
+    def _run_in_turns(self, rows: np.ndarray, x: np.ndarray, again: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
         """The steps of a sequence one after another, but those that were counted before."""
-        answers = np.empty((len(rows), self._answers.shape[1]), np.float32)
+        answers, steps = np.empty((len(rows), self._answers.shape[1]), np.float32), np.empty(len(rows), np.int64)
         for turn in _turns(rows):
             new = turn if again is None else turn[~again[turn]]
             self._run(rows[new], x[new])
-            answers[turn] = self._answers[rows[turn]]
-        return answers
+            answers[turn], steps[turn] = self._answers[rows[turn]], self._steps[rows[turn]]
+        return answers, steps
 
     def _run(self, rows: np.ndarray, x: np.ndarray) -> np.ndarray:
         """One step of each of these rows, which are distinct."""
@@ -258,11 +272,11 @@ class Sessions:
         return views(self.engine.step, numbers.copy())
 
     def fork(self, key: str, new: str) -> None:
-        """Another sequence that goes on from where this one is. Raises `DataError` where the new one has begun."""
+        """Another sequence that goes on from where this one is. Raises `BegunError`."""
         with self._lock:
             self._turn += 1
             if self.steps(new):
-                raise DataError(f"Sessions: {new!r} has begun already. Choose another key, or delete it.")
+                raise BegunError(f"Sessions: {new!r} has begun already. Choose another key, or delete it.")
             row, copy = self._rows_of([key, new]).tolist()
             self._put(copy, self._kept(row))
             self._written[copy] = -1
@@ -276,6 +290,10 @@ class Sessions:
                 self._keys[row] = None
                 self._free.append(row)
             return self.store.delete(key) or (row is not None and self._steps[row] > 0)
+
+    def held(self, key: str) -> bool:
+        """Whether a sequence is held ready."""
+        return key in self._rows
 
     def __contains__(self, key: str) -> bool:
         return self.steps(key) > 0
