@@ -90,32 +90,24 @@ class Guard:
         return left >= 1
 
     async def _bounded(self, scope: Any, receive: Any, send: Any) -> None:
-        """Counts what comes without a length; too much ends the request."""
-        size, started = 0, False
+        """Reads a body that comes without a length before it goes on, as far as it may be."""
+        messages: list[Any] = []
+        size, more = 0, scope["type"] == "http" and b"content-length" not in dict(scope["headers"])
+        while more and size <= self.limits.body:
+            messages.append(await receive())
+            size += len(messages[-1].get("body", b""))
+            more = messages[-1].get("more_body", False)
+        if size > self.limits.body:
+            text = f"a request must have at most {self.limits.body} bytes, got more. Send it in parts."
+            await _answer(413, text)(scope, receive, send)
+            return
+        waiting = iter(messages)
 
-        async def counted() -> Any:
-            nonlocal size
-            message = await receive()
-            size += len(message.get("body", b""))
-            if scope["type"] == "http" and size > self.limits.body:
-                raise _TooLargeError
-            return message
+        async def again() -> Any:
+            message = next(waiting, None)
+            return await receive() if message is None else message
 
-        async def noted(message: Any) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self.app(scope, counted, noted)
-        except _TooLargeError:
-            if not started:
-                text = f"a request must have at most {self.limits.body} bytes, got more. Send it in parts."
-                await _answer(413, text)(scope, receive, send)
-
-
-class _TooLargeError(Exception):
-    pass
+        await self.app(scope, again, send)
 
 
 def _answer(status: int, text: str) -> JSONResponse:
