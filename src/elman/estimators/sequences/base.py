@@ -28,8 +28,8 @@ from elman.steps.causal import (
     Reads,
     Says,
     Spelt,
-    StackStep,
 )
+from elman.steps.pipeline import Pipeline
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -69,10 +69,10 @@ class SequenceEstimator(PairEstimator, ABC):
         pooling = None if self.per_step else self.pooling if self.body == "recurrent" else "last"
         return Network(front, body, pooling, self._outputs(), self.dropout, self._criterion())
 
-    def causal(self) -> StackStep:
-        """One step: the answer is what `predict_proba`, or `predict` of numbers, says of the sequence so far.
+    def pipeline(self) -> Pipeline:
+        """What `predict_proba`, or `predict` of numbers, is computed by.
 
-        Raises `OptionError` for a net that is bidirectional, joins steps, or is no recurrent one.
+        Raises `OptionError` for a net that joins steps, or is no recurrent one.
         """
         self._check_fitted()
         where = f"{type(self).__name__}.stream"
@@ -84,8 +84,8 @@ class SequenceEstimator(PairEstimator, ABC):
                 f"{where}: the net reads {net.front.stride} steps as one, with steps after them. Train with stride=1."
             )
         codes = self.inputs_ if net.front.table is not None else None
-        parts = {"reads": _reads(net.front, self.inputs_), "pooling": _pool(net.pooling, net.body.size)}
-        return StackStep(where, net.body.net, **parts, head=net.head, says=self._says(), codes=codes)
+        reads, pooling = _reads(net.front, self.inputs_), _pool(net.pooling, net.body.size)
+        return Pipeline(where, net.body.net, reads, pooling, net.head, self._says(), codes)
 
     @abstractmethod
     def _says(self) -> Says:
@@ -116,8 +116,10 @@ def _reads(front: Front, inputs: Any) -> Reads:
     return Looked(front.table.weight) if front.spelling is None else Spelt(front, front.size)
 
 
-def _pool(pooling: Pooling | None, size: int) -> Pool:
-    if pooling is None or pooling.kind == "last":
+def _pool(pooling: Pooling | None, size: int) -> Pool | None:
+    if pooling is None:
+        return None
+    if pooling.kind == "last":
         return Pool(size)
     if pooling.kind == "attention":
         return PoolAttention(pooling.look, pooling.score)

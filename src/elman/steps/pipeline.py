@@ -1,0 +1,37 @@
+"""What a fitted model is made of, whether it answers step by step or reads whole sequences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from elman.data.inputs import Names
+from elman.recurrent import Recurrent
+from elman.steps.causal import Pool, Reads, Says, StackStep
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """x → reads → stack → pooling → head → says → y.
+
+    where    the model's name, for error lines
+    reads    None: x as it is
+    pooling  how the steps become one vector; None: there is an answer for each of them
+    head     None: none
+    says     what the numbers of y are; None: just numbers
+    codes    what names are looked up in, or None where x is numbers
+    """
+
+    where: str
+    stack: Recurrent
+    reads: Reads | None = None
+    pooling: Pool | None = None
+    head: nn.Linear | None = None
+    says: Says | None = None
+    codes: Names | None = None
+
+    def step(self) -> StackStep:
+        """One step of it; raises `OptionError` where the stack is bidirectional."""
+        parts = {name: getattr(self, name) for name in ("reads", "pooling", "head", "says", "codes")}
+        return StackStep(self.where, self.stack, **parts)
