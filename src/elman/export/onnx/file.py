@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from elman import __version__
 from elman.data.vocabulary import UNKNOWN
 from elman.errors import OptionError, RunError
 from elman.export.model import about, causal_of
@@ -82,7 +82,7 @@ def to_onnx(model: Any, path: Path | str, *, steps: bool = False) -> ExportedOnn
             f"{path}: ONNX Runtime must answer as the model does, within {WORST:g}, got a difference of {error:.3g}. "
             "Nothing was written; weights that amplify what is rounded do so."
         )
-    known = {"version": __version__, "error": f"{error:.3g}", "state": json.dumps(_state(made)), **facts}
+    known = {"version": version("elman"), "error": f"{error:.3g}", "state": json.dumps(_state(made)), **facts}
     onnx.helper.set_model_props(made.proto, {f"elman.{name}": text for name, text in known.items()})
     content, path = made.proto.SerializeToString(), Path(path)
     write_atomic(path, content)
