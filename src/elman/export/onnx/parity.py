@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,7 +14,7 @@ from elman.export.onnx.models import Made
 from elman.export.onnx.nodes import onnx_packages
 from elman.recurrent import Recurrent
 from elman.steps import Pipeline, StackStep
-from elman.steps.causal import Looked, Reads
+from elman.steps.causal import Looked, Reads, frozen
 
 TRIED = 64
 """steps on which the graph of one step is tried"""
@@ -48,7 +47,7 @@ def step_error(made: Made, step: StackStep) -> float:
 @torch.no_grad()
 def net_error(made: Made, stack: Recurrent) -> float:
     """Over sequences of unequal lengths, outputs and last state, from a state that is not the initial one."""
-    stack, run = copy.deepcopy(stack).eval().cpu(), session(made.proto.SerializeToString())
+    stack, run = frozen(stack), session(made.proto.SerializeToString())
     stack.batch_first, worst, dice = True, 0.0, torch.Generator().manual_seed(0)
     for x, lengths in _sequences(Reads(stack.input_size)):
         state = tuple(part + 0.1 * torch.rand(part.shape, generator=dice) for part in stack.initial_state(len(x)))
@@ -62,7 +61,7 @@ def net_error(made: Made, stack: Recurrent) -> float:
 @torch.no_grad()
 def sequence_error(made: Made, line: Pipeline, network: nn.Module) -> float:
     """Over sequences of unequal lengths, against the estimator's own net and what the line says of its numbers."""
-    network, run = copy.deepcopy(network).eval().cpu(), session(made.proto.SerializeToString())
+    network, run = frozen(network), session(made.proto.SerializeToString())
     reads, worst, kind = line.reads or Reads(line.stack.input_size), 0.0, _kind(made)
     for x, lengths in _sequences(reads):
         given = torch.from_numpy(x)
