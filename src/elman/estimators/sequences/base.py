@@ -72,20 +72,16 @@ class SequenceEstimator(PairEstimator, ABC):
     def pipeline(self) -> Pipeline:
         """What `predict_proba`, or `predict` of numbers, is computed by.
 
-        Raises `OptionError` for a net that joins steps, or is no recurrent one.
+        Raises `OptionError` for a net that is no recurrent one.
         """
         self._check_fitted()
         where = f"{type(self).__name__}.stream"
         if self.body != "recurrent":
             raise OptionError(f"{where}: body={self.body!r} carries no state. Train a recurrent one.")
         net = getattr(self.network_, "scores", self.network_)
-        if net.front.stride > 1:
-            raise OptionError(
-                f"{where}: the net reads {net.front.stride} steps as one, with steps after them. Train with stride=1."
-            )
         codes = self.inputs_ if net.front.table is not None else None
         reads, pooling = _reads(net.front, self.inputs_), _pool(net.pooling, net.body.size)
-        return Pipeline(where, net.body.net, reads, pooling, net.head, self._says(), codes)
+        return Pipeline(where, net.body.net, reads, net.front.strided, pooling, net.head, self._says(), codes)
 
     @abstractmethod
     def _says(self) -> Says:

@@ -130,9 +130,7 @@ def _by_scan(
 def _body(inside: Nodes, stack: Recurrent, weights: Weights) -> Any:
     """What happens at each step: the state, what is read and whether it counts, to the next state and the output."""
     names, units = stack.cell.states, stack.hidden_size
-    number = next(inside.count)
-    state = [f"{name}_{number}" for name in names]
-    pre, valid = f"pre_{number}", f"valid_{number}"
+    *state, pre, valid = inside.names(*names, "pre", "valid")
     new = write_step(inside, stack.traced, weights, pre, state, stack.zoneout)
     new = [inside.op("Where", valid, *pair) for pair in zip(new, state, strict=True)]
     y = inside.op("Where", valid, new[0], inside.number(0.0))

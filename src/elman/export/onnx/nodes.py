@@ -33,7 +33,7 @@ class Nodes:
         self.onnx = onnx_packages()[0]
         self.made: list[Any] = []
         self._numbers: dict[Any, Any] = {} if around is None else around._numbers
-        self.count = itertools.count() if around is None else around.count
+        self._count = itertools.count() if around is None else around._count
 
     def op(self, kind: str, *values: str, **attributes: Any) -> str:
         """The value of one more node."""
@@ -41,9 +41,13 @@ class Nodes:
 
     def ops(self, kind: str, values: Sequence[str], count: int, **attributes: Any) -> list[str]:
         """The values of one more node that has several; "" stands for an input that is left out."""
-        names = [f"{kind}_{next(self.count)}" for _ in range(count)]
+        names = self.names(*[kind] * count)
         self.made.append(self.onnx.helper.make_node(kind, values, names, name=names[0], **attributes))
         return names
+
+    def names(self, *words: str) -> list[str]:
+        """Names that no other value has, for what a body is given."""
+        return [f"{word}_{next(self._count)}" for word in words]
 
     def call(self, name: str, value: str) -> str:
         """The same value under a name of its own."""
@@ -82,10 +86,12 @@ class Nodes:
         return self.onnx.helper.make_graph(self.made, name, *ports, [] if body else list(self._numbers.values()))
 
     def model(self, name: str, inputs: Sequence[Port], outputs: Sequence[Port]) -> Any:
-        """The whole of a file."""
+        """The whole of a file, checked against the standard."""
         opset = self.onnx.helper.make_opsetid("", OPSET)
         graph = self.graph(name, inputs, outputs)
-        return self.onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR, producer_name="elman")
+        made = self.onnx.helper.make_model(graph, opset_imports=[opset], ir_version=IR, producer_name="elman")
+        self.onnx.checker.check_model(made, full_check=True)
+        return made
 
 
 def onnx_packages() -> tuple[Any, Any]:

@@ -52,7 +52,10 @@ def _as_float(out: Nodes, value: str) -> str:
 
 
 def _looked(out: Nodes, reads: Looked, x: str) -> str:
-    return out.op("Gather", out.number(reads.table), out.op("Squeeze", x, out.axes(-1)))
+    """The vector of a code; as in C, one that the table does not have is 0, what is not known."""
+    code, zero = out.op("Squeeze", x, out.axes(-1)), out.number(0, np.int64)
+    known = out.op("And", out.op("Greater", code, zero), out.op("Less", code, out.number(len(reads.table), np.int64)))
+    return out.op("Gather", out.number(reads.table), out.op("Where", known, code, zero))
 
 
 class Reading(NamedTuple):
@@ -175,15 +178,10 @@ SAYS: dict[type[Says], Callable[[Nodes, Any, str, Kept], tuple[str, Kept]]] = {
 }
 
 
-def check_whole(where: str, reads: Reads, says: Says) -> None:
-    """Raises `OptionError` for parts that are no nodes of a graph over whole sequences."""
+def check_whole(where: str, reads: Reads) -> None:
+    """Raises `OptionError` for what is read outside of a graph over whole sequences."""
     if isinstance(reads, Spelt):
         raise OptionError(
             f"{where}: how names are spelt is read outside of the graph. Train with spelling=0, or write steps=True, "
             "which takes the vectors of names."
-        )
-    if isinstance(says, Chain):
-        raise OptionError(
-            f"{where}: the best path of a chain is found outside of the graph. "
-            "Train with crf=False, or write steps=True, which scores the path so far."
         )
