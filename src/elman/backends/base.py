@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 from torch._C._functorch import peek_interpreter_stack
+from torch.nn import functional as F
 
 from elman.graph import Traced
 
@@ -28,6 +29,12 @@ class Weights:
     params: Mapping[str, Tensor] = field(default_factory=dict)
     gain_x: Tensor | None = None
     gain_r: Tensor | None = None
+
+    def biases(self) -> tuple[Tensor, Tensor]:
+        """b, and b_r with zeros for the gates that have none: two for every gate, as torch and ONNX keep them."""
+        if self.b_r is None or self.R is None:
+            return self.b, torch.zeros_like(self.b)
+        return self.b, F.pad(self.b_r, (len(self.R) - len(self.b_r), len(self.b) - len(self.R)))
 
 
 @dataclass(frozen=True)

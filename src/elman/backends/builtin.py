@@ -58,9 +58,8 @@ class Torch:
         """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
         if x.numel() == 0 and 0 in x.shape[:2]:
             return x.new_zeros(*x.shape[:2], state[0].shape[-1]) + 0 * x.sum(), state
-        run, apart = TWINS[type(traced.cell)].run, () if weights.b_r is None else (weights.b_r,)
-        beside = torch.cat([weights.b.new_zeros(len(weights.b) - sum(map(len, apart))), *apart])
-        flat = weights.W, weights.R, weights.b, beside
+        run = TWINS[type(traced.cell)].run
+        flat = weights.W, weights.R, *weights.biases()
         trains = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (*flat, x, *state))
         order = None if how.lengths is None else _order(x, how.lengths, reverse=how.reverse)
         x = _turn(blank(x, how.lengths), order, reverse=how.reverse)

@@ -18,7 +18,7 @@ from elman.data.batch import Batches
 from elman.errors import ElmanError, OptionError, RunError, UnknownNameError, suggest
 from elman.graph import trace
 from elman.recurrent import Recurrent
-from elman.steps import Causal, Stream
+from elman.steps import Causal, Pipeline, Stream
 from elman.training.history import History
 from elman.training.loop import fit
 from elman.training.progress import Progress
@@ -87,14 +87,21 @@ class Estimator(BaseEstimator):
         """Writes the fitted estimator as a run folder; raises `RunError` when one is there already."""
         self._write(RunFolder(folder).create())
 
+    def pipeline(self) -> Pipeline:
+        """The parts that answer a sequence, for streams and exports.
+
+        Raises `OptionError`, with the reason, for a model that has no such parts.
+        """
+        raise OptionError(
+            f"{type(self).__name__}: it is more than a recurrent stack and a head: it cannot be streamed, nor exported."
+        )
+
     def causal(self) -> Causal:
         """One step of the fitted model, by which it answers while a sequence comes.
 
         Raises `OptionError`, with the reason, for a model that needs the whole sequence.
         """
-        raise OptionError(
-            f"{type(self).__name__}: it writes after it has read the whole, and cannot answer step by step."
-        )
+        return self.pipeline().step()
 
     def stream(self, state: Any = None) -> Stream:
         """A `Stream` over one sequence that is still coming: push a step, read the answer.

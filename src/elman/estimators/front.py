@@ -71,15 +71,14 @@ class Strided(nn.Module):
 
     def __init__(self, inputs: int, stride: int, size: int = 64) -> None:
         super().__init__()
-        self.stride, self.size = stride, size
+        self.stride, self.size, self.before = stride, size, 3 * stride // 2
         self.convolution = nn.Conv1d(inputs, size, 4 * stride, stride)
 
     def forward(self, x: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """(B, T, inputs) to (B, ⌈T / stride⌉, size), and the lengths likewise."""
         steps = -(-x.shape[1] // self.stride)
-        before = 3 * self.stride // 2
-        after = (steps + 3) * self.stride - x.shape[1] - before
-        y = torch.relu(self.convolution(F.pad(x.transpose(1, 2), (before, after)))).transpose(1, 2)
+        after = (steps + 3) * self.stride - x.shape[1] - self.before
+        y = torch.relu(self.convolution(F.pad(x.transpose(1, 2), (self.before, after)))).transpose(1, 2)
         return y, None if lengths is None else -(-lengths // self.stride)
 
 

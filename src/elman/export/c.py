@@ -14,10 +14,11 @@ import numpy as np
 
 from elman.backends.native.compiler import Compiler, find_compiler
 from elman.errors import OptionError
+from elman.export.model import about, causal_of, some_steps
 from elman.files import write_atomic
-from elman.recurrent import Recurrent
-from elman.steps.causal import Causal, Looked, Measured, StackStep
+from elman.steps.causal import StackStep
 from elman.steps.engine import Engine
+from elman.steps.parts import Looked, Measured
 from elman.steps.program import Program, program
 
 STANDARD = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
@@ -74,8 +75,7 @@ def to_c(
     ('tiny.c', 32)
     """
     name = _checked(name)
-    step = causal_of(model)
-    made = program(step, weights)
+    made = program(causal_of(model), weights)
     folder = Path(folder)
     source, header = folder / f"{name}.c", folder / f"{name}.h"
     write_atomic(header, _header(made, name).encode())
@@ -83,7 +83,7 @@ def to_c(
     bytes_of_numbers = made.weights.nbytes + made.vectors.nbytes + 4 * len(made.measures)
     compiler = find_compiler()
     code, stack = (None, None) if compiler is None else _measured(compiler, source)
-    error, agreement = (None, None) if compiler is None else compare(step, made)
+    error, agreement = (None, None) if compiler is None else compare(made.step, made)
     return Exported(
         source,
         header,
@@ -96,17 +96,10 @@ def to_c(
     )
 
 
-def causal_of(model: Any) -> Causal:
-    """One step of an estimator, or of a net."""
-    if isinstance(model, Causal):
-        return model
-    return StackStep("Recurrent", model) if isinstance(model, Recurrent) else model.causal()
-
-
-def compare(step: Causal, made: Program) -> tuple[float, float | None]:
+def compare(step: StackStep, made: Program) -> tuple[float, float | None]:
     """Largest difference of the C to the PyTorch step over random steps, and how often the greatest y is the same."""
     exact, other = Engine(step, compiled=False), Engine.of(program(step, made.kept, number="double"))
-    given = some_steps(step, TRIED)
+    given = some_steps(step.reads, TRIED)
     answers = []
     for engine in (exact, other):
         x, y, state = np.zeros(step.inputs), np.zeros(step.outputs, np.float32), engine.first.copy()
@@ -118,18 +111,6 @@ def compare(step: Causal, made: Program) -> tuple[float, float | None]:
         answers.append(found)
     same = None if step.outputs == 1 else float(np.mean(answers[0].argmax(1) == answers[1].argmax(1)))
     return float((np.abs(answers[0] - answers[1]) / np.maximum(1, np.abs(answers[0]))).max()), same
-
-
-def some_steps(step: Causal, count: int) -> np.ndarray:
-    """Random steps such as the model was trained on: (count, I), as numbers of C's type hold them."""
-    dice = np.random.default_rng(0)
-    reads = step.reads if isinstance(step, StackStep) else None
-    if isinstance(reads, Looked):
-        return dice.integers(0, len(reads.table), (count, 1)).astype(np.float64)
-    x = dice.normal(size=(count, step.inputs))
-    if isinstance(reads, Measured):
-        x = x * reads.scale.numpy() + reads.mean.numpy()
-    return x.astype(np.float32).astype(np.float64)
 
 
 def _checked(name: str) -> str:
@@ -147,7 +128,7 @@ def _header(made: Program, name: str) -> str:
     missing = ", NaN where one is missing" if isinstance(step.reads, Measured) else ""
     given = "the code of a name" if isinstance(step.reads, Looked) else f"{numbers}{missing}, else finite"
     parts = ", ".join(f"{part.name} {' x '.join(map(str, part.shape))}" for part in step.parts)
-    return f"""/* {_about(step)}, written by elman: do not edit.
+    return f"""/* {about(step.where, step.stack)}, written by elman: do not edit.
 
    x      {given}
    y      {_said(step)}
@@ -178,12 +159,6 @@ void {name}_step({name}_state *state, const float *x, float *y);
 """.replace("/*@out@*/ ", "")
 
 
-def _about(step: StackStep) -> str:
-    stack = step.stack
-    layers = "" if stack.num_layers == 1 else f"{stack.num_layers} layers of "
-    return f"{step.where.split('.')[0]}: {layers}{stack.traced.name}, {stack.hidden_size} units"
-
-
 def _said(step: StackStep) -> str:
     """What y holds, as a comment can say it."""
     names = getattr(step.says, "names", None)
@@ -206,7 +181,7 @@ def _source(made: Program, name: str, *, main: bool) -> str:
             *_array("float FIRST", made.first),
         ]
     )
-    return f"""/* {_about(made.step)}, written by elman: do not edit. C99, nothing else is needed:
+    return f"""/* {about(made.step.where, made.step.stack)}, written by elman: do not edit. C99, nothing else is needed:
 
        cc -std=c99 -O3 -c {name}.c
 

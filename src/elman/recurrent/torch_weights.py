@@ -65,9 +65,7 @@ def to_torch(ours: Recurrent) -> nn.RNNBase:
     )
     with torch.no_grad():
         for suffix, layer in _pairs(ours):
-            apart = () if layer.b_r is None else (layer.b_r,)
-            zeros = layer.b.new_zeros(len(ours.traced.summed) * ours.hidden_size)
-            values = layer.W, layer.R, layer.b, torch.cat([zeros, *apart])
+            values = layer.W, layer.R, *layer.weights().biases()
             for name, value in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), values, strict=True):
                 getattr(module, f"{name}_{suffix}").copy_(value)
     return module.train(ours.training)

@@ -16,7 +16,8 @@ from torch import Tensor
 from elman.backends.native import cache
 from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from elman.errors import CompileError, OptionError
-from elman.steps.causal import GREATEST, Causal, Reads, StackStep
+from elman.steps.causal import GREATEST, Causal, StackStep
+from elman.steps.parts import Reads
 from elman.steps.program import Program, program, size_of
 
 WORTH = 64

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 
 from elman.errors import OptionError
-from elman.steps.causal import (
-    Causal,
+from elman.steps.causal import Causal, StackStep
+from elman.steps.layers import write_stack
+from elman.steps.parts import (
     Chain,
     Chances,
     Looked,
@@ -29,10 +30,8 @@ from elman.steps.causal import (
     Probabilities,
     Reads,
     Says,
-    StackStep,
     Units,
 )
-from elman.steps.layers import write_stack
 from elman.steps.portable import mathematics
 from elman.steps.writer import Writer
 

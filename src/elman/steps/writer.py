@@ -59,7 +59,7 @@ def panels(W: np.ndarray) -> np.ndarray:
 
 def as_array(values: Any) -> np.ndarray:
     """A tensor or an array as an array."""
-    return values.detach().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
 
 
 def _put(parts: list[np.ndarray], values: np.ndarray) -> int:

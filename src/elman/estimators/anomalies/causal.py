@@ -12,7 +12,8 @@ from torch import Tensor
 from elman.data.inputs import Numbers
 from elman.estimators.anomalies.alarm import Alarm
 from elman.estimators.anomalies.network import NextStepNetwork, Said
-from elman.steps.causal import Causal, Measured, Part, as_step, frozen
+from elman.steps.causal import Causal, as_step, frozen
+from elman.steps.parts import Measured, Part
 
 
 class DetectorStep(Causal):

@@ -13,7 +13,8 @@ from torch import Tensor
 from elman.data import Panel
 from elman.errors import OptionError
 from elman.estimators.forecasting.backtest import intervals
-from elman.steps.causal import Causal, Part, as_step
+from elman.steps.causal import Causal, as_step
+from elman.steps.parts import Part
 
 if TYPE_CHECKING:
     from elman.estimators.forecasting.forecaster import Forecaster

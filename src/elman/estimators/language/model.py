@@ -22,7 +22,8 @@ from elman.errors import DataError, OptionError, suggest
 from elman.estimators.base import Estimator, one_of, seed_of, seeded, whole
 from elman.estimators.language.bodies import BODIES
 from elman.estimators.language.network import LanguageNetwork
-from elman.steps.causal import Chances, Looked, Probabilities, StackStep
+from elman.steps.parts import Chances, Looked, Probabilities
+from elman.steps.pipeline import Pipeline
 from elman.training.progress import Progress
 
 BPE = "bpe"
@@ -211,21 +212,18 @@ class LanguageModel(Estimator):
             after = 0 if prompt is None else int(codes[-1, 0])
             yield from names.spell((code or 0 for (code,) in tokens), after)
 
-    def causal(self) -> StackStep:
-        """One step: a token or frame in, the probability of each next token, or of each note, out."""
+    def pipeline(self) -> Pipeline:
+        """What it computes at each step: from a token or frame the probability of each next token, or of each note."""
         self._check_fitted()
-        net, names = self.network_, self.inputs_
+        where, net, names = "LanguageModel.stream", self.network_, self.inputs_
         if self.body != "recurrent":
-            raise OptionError(f"LanguageModel.stream: body={self.body!r} carries no state. Train a recurrent one.")
+            raise OptionError(f"{where}: body={self.body!r} carries no state. Train a recurrent one.")
         if names is None:
-            return StackStep("LanguageModel.stream", net.body, head=net.head, says=Chances(self.size_))
+            return Pipeline(where, net.body, head=net.head, says=Chances(self.size_))
         if not isinstance(names, Names):
-            raise OptionError(
-                "LanguageModel.stream: byte pairs are cut from whole texts. Train on characters or words."
-            )
+            raise OptionError(f"{where}: byte pairs are cut from whole texts. Train on characters or words.")
         says = Probabilities([UNKNOWN, *names.vocabulary.names], "next", without_first=True)
-        reads = Looked(net.table.weight)
-        return StackStep("LanguageModel.stream", net.body, reads=reads, head=net.head, says=says, codes=names)
+        return Pipeline(where, net.body, Looked(net.table.weight), head=net.head, says=says, codes=names)
 
     # -- parts -----------------------------------------------------------------------------------------------------
 

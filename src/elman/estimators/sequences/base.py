@@ -18,18 +18,8 @@ from elman.estimators.front import Front
 from elman.estimators.pairs import PairEstimator, Targets
 from elman.estimators.sequences.bodies import BODIES, STEP_BODIES
 from elman.estimators.sequences.network import POOLINGS, Network, Pooling
-from elman.steps.causal import (
-    Looked,
-    Measured,
-    Pool,
-    PoolAttention,
-    PoolMax,
-    PoolMean,
-    Reads,
-    Says,
-    Spelt,
-    StackStep,
-)
+from elman.steps.parts import Looked, Measured, Pool, PoolAttention, PoolMax, PoolMean, Reads, Says, Spelt
+from elman.steps.pipeline import Pipeline
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -69,23 +59,19 @@ class SequenceEstimator(PairEstimator, ABC):
         pooling = None if self.per_step else self.pooling if self.body == "recurrent" else "last"
         return Network(front, body, pooling, self._outputs(), self.dropout, self._criterion())
 
-    def causal(self) -> StackStep:
-        """One step: the answer is what `predict_proba`, or `predict` of numbers, says of the sequence so far.
+    def pipeline(self) -> Pipeline:
+        """What `predict_proba`, or `predict` of numbers, is computed by.
 
-        Raises `OptionError` for a net that is bidirectional, joins steps, or is no recurrent one.
+        Raises `OptionError` for a net that is no recurrent one.
         """
         self._check_fitted()
         where = f"{type(self).__name__}.stream"
         if self.body != "recurrent":
             raise OptionError(f"{where}: body={self.body!r} carries no state. Train a recurrent one.")
         net = getattr(self.network_, "scores", self.network_)
-        if net.front.stride > 1:
-            raise OptionError(
-                f"{where}: the net reads {net.front.stride} steps as one, with steps after them. Train with stride=1."
-            )
         codes = self.inputs_ if net.front.table is not None else None
-        parts = {"reads": _reads(net.front, self.inputs_), "pooling": _pool(net.pooling, net.body.size)}
-        return StackStep(where, net.body.net, **parts, head=net.head, says=self._says(), codes=codes)
+        reads, pooling = _reads(net.front, self.inputs_), _pool(net.pooling, net.body.size)
+        return Pipeline(where, net.body.net, reads, net.front.strided, pooling, net.head, self._says(), codes)
 
     @abstractmethod
     def _says(self) -> Says:
@@ -116,8 +102,10 @@ def _reads(front: Front, inputs: Any) -> Reads:
     return Looked(front.table.weight) if front.spelling is None else Spelt(front, front.size)
 
 
-def _pool(pooling: Pooling | None, size: int) -> Pool:
-    if pooling is None or pooling.kind == "last":
+def _pool(pooling: Pooling | None, size: int) -> Pool | None:
+    if pooling is None:
+        return None
+    if pooling.kind == "last":
         return Pool(size)
     if pooling.kind == "attention":
         return PoolAttention(pooling.look, pooling.score)

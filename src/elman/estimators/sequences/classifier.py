@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from elman.errors import DataError, OptionError
 from elman.estimators.losses import ClassLoss
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.steps.causal import Probabilities
+from elman.steps.parts import Probabilities
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

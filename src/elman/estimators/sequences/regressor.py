@@ -16,7 +16,7 @@ from elman.errors import DataError
 from elman.estimators.base import one_of
 from elman.estimators.losses import NumberLoss
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.steps.causal import Units
+from elman.steps.parts import Units
 
 LOSSES = {"squared": math.inf, "huber": 1.0}
 

@@ -17,7 +17,7 @@ from elman.estimators.losses import ClassLoss, NumberLoss
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.sequences.crf import ChainField
 from elman.estimators.sequences.network import Network
-from elman.steps.causal import Chain, Probabilities, Says, Units
+from elman.steps.parts import Chain, Probabilities, Says, Units
 
 
 class ChainedNetwork(nn.Module):
