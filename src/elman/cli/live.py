@@ -32,7 +32,9 @@ def stream(
 @command
 def export(
     run: Run,
-    to: Annotated[str, typer.Option(help="c: one C99 file and a header.")],
+    to: Annotated[
+        str, typer.Option(help="c: one C99 file and a header; onnx: whole sequences, and one step with its state.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to. [RUN/export]")] = None,
     name: Annotated[str | None, typer.Option(help="Of the files, and of the functions in C. [that of RUN]")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="C: weights in 8 bits; what that costs is told.")] = False,

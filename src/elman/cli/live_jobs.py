@@ -44,22 +44,23 @@ def run_export(
     run: Path, to: str, out: Path | None, name: str | None, cells: Path | None, *, int8: bool, main: bool
 ) -> None:
     """The files, and what they weigh."""
-    from elman.export import to_c
-
-    if to != "c":
-        raise OptionError(f"elman export: --to must be c, got {to!r}.")
+    known = {"c": _export_c, "onnx": _export_onnx}
+    if to not in known:
+        raise OptionError(f"elman export: --to must be {' or '.join(known)}, got {to!r}.")
+    if to != "c" and (int8 or main):
+        raise OptionError(f"elman export: --int8 and --main are for --to c, got --to {to}. Leave them out.")
     load_cells(cells, None)
     model = load(run)
     folder = out or run / "export"
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = name or re.sub(r"\W", "_", run.resolve().name, flags=re.ASCII)
-    made = to_c(
-        model,
-        folder,
-        wanted if name or wanted[0].isalpha() else f"run_{wanted}",
-        weights="int8" if int8 else "float32",
-        main=main,
-    )
+    wanted = re.sub(r"\W", "_", run.resolve().name, flags=re.ASCII)
+    known[to](model, folder, name or (wanted if wanted[0].isalpha() else f"run_{wanted}"), int8=int8, main=main)
+
+
+def _export_c(model: Any, folder: Path, name: str, *, int8: bool, main: bool) -> None:
+    from elman.export import to_c
+
+    made = to_c(model, folder, name, weights="int8" if int8 else "float32", main=main)
     print(f"Written:  {made.source}, {made.header.name}")
     print(f"Flash:    {_bytes(made.weights)} of numbers{_and(made.code, ' of code on this machine')}")
     print(f"RAM:      {_bytes(made.state)} of state for each sequence{_and(made.stack, ' of stack in a step')}")
@@ -67,6 +68,25 @@ def run_export(
         print(f"Parity:   {made.error:.1e} from the model at most, over random steps")
     if made.agreement is not None:
         print(f"          the same most probable answer in {made.agreement:.1%} of them")
+
+
+def _export_onnx(model: Any, folder: Path, name: str, *, int8: bool, main: bool) -> None:
+    """Whole sequences, and one step where the model can answer step by step; a model that can do neither is refused."""
+    from elman.export import to_onnx
+
+    refusals = []
+    for steps, file in ((False, f"{name}.onnx"), (True, f"{name}-step.onnx")):
+        try:
+            made = to_onnx(model, folder / file, steps=steps)
+        except OptionError as reason:
+            refusals.append(reason)
+            continue
+        what = "one step, the state in and out" if steps else "whole sequences"
+        print(f"Written:  {made.path}, {_bytes(made.size)}: {what}, {made.error:.1e} from the model at most")
+    if len(refusals) == 2:
+        raise refusals[0]
+    for reason in refusals:
+        print(f"Left out: {reason}")
 
 
 def run_server(

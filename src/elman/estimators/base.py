@@ -93,7 +93,7 @@ class Estimator(BaseEstimator):
         Raises `OptionError`, with the reason, for a model that has no such parts.
         """
         raise OptionError(
-            f"{type(self).__name__}: it is more than a recurrent stack and a head: it cannot be streamed, nor exported."
+            f"{type(self).__name__}: it is more than a recurrent stack and a head, and cannot be exported."
         )
 
     def causal(self) -> Causal:

@@ -76,10 +76,10 @@ def write(value: Any) -> str:
     return json.dumps(plain(value), ensure_ascii=False, allow_nan=False)
 
 
-def plain(value: Any) -> Any:
-    """The same with numbers that JSON has."""
+def plain(value: Any, digits: int = 7) -> Any:
+    """The same with numbers that JSON has; nine digits give a float32 back as it was."""
     if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else None
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(name): plain(one) for name, one in value.items()}
-    return [plain(one) for one in value] if isinstance(value, (list, tuple)) else value
+        return {str(name): plain(one, digits) for name, one in value.items()}
+    return [plain(one, digits) for one in value] if isinstance(value, (list, tuple)) else value

@@ -74,6 +74,18 @@ class Answers(BaseModel):
     answers: list[Answer]
 
 
+Numbers = list[float] | list[list[float]] | list[list[list[float]]]
+
+
+class State(BaseModel):
+    """Where a sequence stands."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+    steps: int = Field(ge=1, le=2**53)
+    state: dict[str, Numbers] = Field(examples=[{"h": [[0.0, 0.25]]}])
+
+
 class Session(BaseModel):
     """A sequence as it stands."""
 

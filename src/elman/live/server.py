@@ -20,7 +20,7 @@ from elman.errors import DataError, ElmanError, RunError
 from elman.live.batcher import Batcher, BusyError
 from elman.live.guards import Guard, Limits
 from elman.live.lines import plain
-from elman.live.messages import Answer, Answers, Fork, PushMany, PushOne, Refusal, Sequences, Session
+from elman.live.messages import Answer, Answers, Fork, PushMany, PushOne, Refusal, Sequences, Session, State
 from elman.live.sessions import LONGEST, BegunError, OutOfTurnError, Sessions
 
 Key = Annotated[str, Path(min_length=1, max_length=LONGEST, examples=["pump 7"])]
@@ -144,8 +144,14 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         """A sequence as it stands."""
         if key not in sessions:
             raise _RefusedError(404, f"no sequence {key!r}. Push to it.")
-        state = {name: plain(part.tolist()) for name, part in sessions.state(key).items()}
+        state = {name: plain(part.tolist(), 9) for name, part in sessions.state(key).items()}
         return Session(key=key, steps=sessions.steps(key), state=state)
+
+    @app.put("/v1/sessions/{key}", status_code=201)
+    def put(key: Key, body: State) -> Session:
+        """Begins a sequence where another one was, such as a stream that trained or ran elsewhere."""
+        sessions.put(key, body.state, body.steps)
+        return session(key)
 
     @app.delete(
         "/v1/sessions/{key}", status_code=204, responses={404: {"model": Refusal, "description": "no such sequence"}}

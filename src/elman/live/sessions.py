@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,10 +13,10 @@ import numpy as np
 
 from elman.errors import DataError, OptionError
 from elman.live.store import Kept, SQLiteStore, Store
-from elman.steps import Causal
+from elman.steps import Causal, Stream
 from elman.steps.causal import refused
 from elman.steps.engine import Engine
-from elman.steps.stream import fingerprint
+from elman.steps.stream import fingerprint, views
 
 LONGEST = 200
 """characters of a key"""
@@ -263,24 +263,38 @@ class Sessions:
 
     def state(self, key: str) -> dict[str, np.ndarray]:
         """A copy of its state by parts, as `Stream.state` has it: the beginning's for one that has not begun."""
-        from elman.steps.stream import views
-
         with self._lock:
             row = self._rows.get(key)
             kept = self.store.read([key]).get(key) if row is None else self._kept(row)
         numbers = self.engine.first if kept is None else np.frombuffer(kept.state, np.float32)
         return views(self.engine.step, numbers.copy())
 
+    def put(self, key: str, state: Mapping[str, Any], steps: int) -> None:
+        """Begins a sequence where another one was: with the state of a `Stream`, after so many steps.
+
+        Raises `BegunError` where it has begun, `ShapeError` for a state that does not fit.
+        """
+        kept = Stream(self.engine, state).state
+        numbers = np.concatenate([part.reshape(-1) for part in kept.values()])
+        answer = np.zeros(self._answers.shape[1], np.float32)
+        with self._lock:
+            self._begin(key, Kept(steps, numbers.tobytes(), answer.tobytes()))
+
     def fork(self, key: str, new: str) -> None:
         """Another sequence that goes on from where this one is. Raises `BegunError`."""
         with self._lock:
             self._turn += 1
-            if self.steps(new):
-                raise BegunError(f"Sessions: {new!r} has begun already. Choose another key, or delete it.")
-            row, copy = self._rows_of([key, new]).tolist()
-            self._put(copy, self._kept(row))
-            self._written[copy] = -1
-            self._write(np.array([copy]))
+            self._begin(new, self._kept(int(self._rows_of([key])[0])))
+
+    def _begin(self, key: str, kept: Kept) -> None:
+        """A new sequence that goes on from there, written at once."""
+        if self.steps(key):
+            raise BegunError(f"Sessions: {key!r} has begun already. Choose another key, or delete it.")
+        self._turn += 1
+        row = int(self._rows_of([key])[0])
+        self._put(row, kept)
+        self._written[row] = -1
+        self._write(np.array([row]))
 
     def delete(self, key: str) -> bool:
         """Forgets a sequence; whether there was one."""

@@ -13,9 +13,10 @@ from torch import Tensor
 from elman.data.batching import PaddedBatches
 from elman.data.inputs import ANALYZERS, JOINERS, Names, inputs_from_json
 from elman.data.on_disk import take
-from elman.errors import DataError
+from elman.errors import DataError, OptionError
 from elman.estimators.base import one_of
 from elman.estimators.pairs import PairEstimator, Targets
+from elman.steps import Causal
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -40,6 +41,12 @@ class TextEstimator(PairEstimator, ABC):
     @abstractmethod
     def predict(self, X: Any) -> list[str]:
         """A text for each sequence."""
+
+    def causal(self) -> Causal:
+        """Raises `OptionError`: there is no answer before the end."""
+        raise OptionError(
+            f"{type(self).__name__}.stream: it answers after it has read the whole, and cannot while that comes."
+        )
 
     def check(self) -> None:
         one_of(type(self).__name__, "target_analyzer", self.target_analyzer, list(ANALYZERS))
