@@ -31,10 +31,20 @@ static int can_be(const input *x)
     return 1;
 }
 
-int elman_step(const weight *w, const real *v, const input *m, real *s, const input *x, real *y)
+/* All that one sequence's step reads and writes: one pointer is quicker to hand over than six. */
+typedef struct {
+    const weight *w;
+    const real *v;
+    const input *m;
+    real *s;
+    const input *x;
+    real *y;
+} Job;
+
+int elman_step(const Job *j)
 {
-    if (!can_be(x)) return 1;
-    step(w, v, m, s, x, y);
+    if (!can_be(j->x)) return 1;
+    step(j->w, j->v, j->m, j->s, j->x, j->y);
     return 0;
 }
 
@@ -102,7 +112,8 @@ class Engine:
         """A call from x (I,) float64 and state (S,) to y (K,) and the next state, in place; 0, or 1 if x cannot be."""
         if self._code is None:
             return functools.partial(self._run_one, x[None], y[None], state[None])
-        return functools.partial(self._code.elman_step, *self._given, *(_at(a) for a in (state, x, y)))
+        job = (ctypes.c_void_p * 6)(*(p.value for p in self._given), *(a.ctypes.data for a in (state, x, y)))
+        return functools.partial(self._code.elman_step, job)
 
     def _run_one(self, x: np.ndarray, y: np.ndarray, state: np.ndarray) -> int:
         if self.wrong(x) is not None:

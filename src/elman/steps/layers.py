@@ -13,16 +13,29 @@ from elman.backends.native.render import Fixed, body
 from elman.graph import Graph, Traced
 from elman.graph.expression import substitute
 from elman.recurrent import Recurrent
-from elman.steps.writer import PANEL, Writer, as_array
+from elman.steps.writer import PANELS, Writer, as_array
 
-# A product's sums stay in registers while a panel of outputs goes through x: of as many as a compiler vectorises, it
-# knows the number; what is left over is one panel more.
-_PANEL = """    {head} {{
-        real sum[{most}];
+# A product's sums stay in registers while a panel of outputs goes through x. Short loops GCC would copy out number by
+# number before it thinks of vectors.
+_AS_A_LOOP = """#if defined(__GNUC__) && !defined(__clang__)
+#define AS_A_LOOP _Pragma("GCC unroll 1")
+#else
+#define AS_A_LOOP
+#endif
+"""
+_PANEL = """    for (; out >= {n}; out -= {n}, z += {n}{moves}) {{
+        real sum[{n}];
         for (int j = 0; j < {n}; j++) sum[j] = 0;
-        for (int k = 0; k < in; k++, w += {n})
-            for (int j = 0; j < {n}; j++) sum[j] += x[k] * (real)w[j];
+        for (int k = 0; k < in; k++, w += {n}) {{
+            AS_A_LOOP for (int j = 0; j < {n}; j++) sum[j] += x[k] * (real)w[j];
+        }}
         for (int j = 0; j < {n}; j++) z[j] += {scale}sum[j];
+    }}
+"""
+_REST = """    for (int j = 0; j < out; j++) {{
+        real sum = 0;
+        for (int k = 0; k < in; k++) sum += x[k] * (real)w[k * out + j];
+        z[j] += {scale}sum;
     }}
 """
 NORMALISE = """/* (z - mean) / sqrt(variance + 1e-5) gain. */
@@ -66,13 +79,12 @@ def write_stack(out: Writer, stack: Recurrent) -> tuple[str, str]:
 
 def product(quantised: bool) -> str:
     """z += W x, or scale (W x), as a function."""
-    scale, moves = ("scale[j] * ", f", scale += {PANEL}") if quantised else ("", "")
-    loop = f"for (; out >= {PANEL}; out -= {PANEL}, z += {PANEL}{moves})"
-    whole = _PANEL.format(head=loop, n=PANEL, most=PANEL, scale=scale)
-    rest = _PANEL.format(head="if (out)", n="out", most=PANEL, scale=scale)
+    scale, moves = ("scale[j] * ", ", scale += {n}") if quantised else ("", "")
+    panels = [_PANEL.format(n=n, moves=moves.format(n=n), scale=scale) for n in PANELS]
+    panels.append(_REST.format(scale=scale))
     given = f"const weight *w, {'const real *scale, ' * quantised}const real *x, int in, int out, real *z"
-    head = f"/* z += {'scale (W x)' if quantised else 'W x'}: `in` numbers to `out`, {PANEL} at once. */"
-    return f"{head}\nstatic void product({given})\n{{\n{whole}{rest}}}\n"
+    about = f"/* z += {'scale (W x)' if quantised else 'W x'}: `in` numbers to `out`, {PANELS[0]} at once. */"
+    return f"{_AS_A_LOOP}\n{about}\nstatic void product({given})\n{{\n{''.join(panels)}}}\n"
 
 
 def _split(R: Tensor | None, cut: int) -> tuple[Tensor | None, Tensor | None]:
@@ -144,13 +156,13 @@ def _function(traced: Traced, units: int, norm: bool, quantised: bool, at: dict[
             further = f"scale_r + {summed}, " if quantised else ""
             code += [f"real r[{apart}];", f"for (int i = 0; i < {apart}; i++) r[i] = bias_apart[i];"]
             code.append(f"product(R_apart, {further}s, UNITS, {apart}, r);")
-    code += ["for (int u = 0; u < UNITS; u++) {", *(f"    {line}" for line in lines), "}"]
+    code += ["AS_A_LOOP for (int u = 0; u < UNITS; u++) {", *(f"    {line}" for line in lines), "}"]
     blocks = [name for name, rows in (("W", gates), ("R", summed), ("R_apart", apart)) if rows]
-    given = ", ".join([*(f"const weight *{name}" for name in blocks), "const real *v", "const real *x", "int in"])
+    given = ", ".join([*(f"const weight *{name}" for name in blocks), "const real *restrict v", "const real *x", "int in"])
     inside = "\n".join(f"    {line}" for line in code)
     head = "/* One layer: x (in) and the state at s to the next state. */"
     parts = [product(quantised), *([NORMALISE] if norm else [])]
-    return "\n".join([*parts, f"{head}\nstatic void layer({given}, real *s)\n{{\n{inside}\n}}\n"])
+    return "\n".join([*parts, f"{head}\nstatic void layer({given}, real *restrict s)\n{{\n{inside}\n}}\n"])
 
 
 def _normalised_product(traced: Traced, units: int, scale: str) -> list[str]:

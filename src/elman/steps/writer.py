@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-PANEL = 32
-"""outputs of a product that are summed at once, in registers"""
+PANELS = (32, 16, 8)
+"""outputs of a product that are summed at once, in registers: so many while there are as many, then fewer"""
 
 
 class Writer:
@@ -49,12 +49,17 @@ class Writer:
 
 
 def panels(W: np.ndarray) -> np.ndarray:
-    """W (out, in) as panels of 32 outputs, each (in, 32), and what is left over last, (in, rest).
+    """W (out, in) as panels of 32 outputs, each (in, 32), then of 16 and of 8, and what is left over, (in, rest).
 
     >>> panels(np.arange(66).reshape(33, 2))[[0, 1, 32, 64, 65]].tolist()
     [0, 2, 1, 64, 65]
     """
-    return np.concatenate([W[i : i + PANEL].T.reshape(-1) for i in range(0, len(W), PANEL)])
+    found, at = [], 0
+    while at < len(W):
+        width = next((n for n in PANELS if at + n <= len(W)), len(W) - at)
+        found.append(W[at : at + width].T.reshape(-1))
+        at += width
+    return np.concatenate(found)
 
 
 def as_array(values: Any) -> np.ndarray:
