@@ -47,7 +47,10 @@ _HOMES = {
     "load": "elman.estimators",
     "study": "elman.evidence.study",
 }
-_FLOORS = ("backends", "cells", "data", "errors", "estimators", "evidence", "graph", "nn", "recurrent", "training")
+_FLOORS = (
+    *("backends", "cells", "data", "errors", "estimators", "evidence", "export", "graph", "live", "nn", "recurrent"),
+    *("steps", "training"),
+)
 
 __all__ = [
     "CATALOGUE",

@@ -158,7 +158,7 @@ def _function(traced: Traced, units: int, norm: bool, quantised: bool, at: dict[
             code.append(f"product(R_apart, {further}s, UNITS, {apart}, r);")
     code += ["AS_A_LOOP for (int u = 0; u < UNITS; u++) {", *(f"    {line}" for line in lines), "}"]
     blocks = [name for name, rows in (("W", gates), ("R", summed), ("R_apart", apart)) if rows]
-    given = ", ".join([*(f"const weight *{name}" for name in blocks), "const real *restrict v", "const real *x", "int in"])
+    given = ", ".join([*(f"const weight *{name}" for name in blocks), "const real *restrict v, const real *x, int in"])
     inside = "\n".join(f"    {line}" for line in code)
     head = "/* One layer: x (in) and the state at s to the next state. */"
     parts = [product(quantised), *([NORMALISE] if norm else [])]
