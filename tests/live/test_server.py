@@ -97,6 +97,20 @@ def test_a_socket_goes_on_after_a_wrong_message(address):
     assert found[3]["expected"] == 2 and found[4]["number"] == 2
 
 
+def test_a_socket_tells_the_state_when_asked(address):
+    stream = fitted("classifier max").stream()
+    with websockets.connect(f"ws{address[4:]}/v1/sessions/watched/stream") as socket:
+        for x in ([1.0, 1000.0], [2.0, 990.0]):
+            stream.push(x)
+            socket.send(json.dumps({"x": x, "state": True}))
+            told = json.loads(socket.recv())["state"]
+            assert list(told) == list(stream.state)
+            for name, part in stream.state.items():
+                np.testing.assert_allclose(told[name], part, rtol=1e-5)
+        socket.send('{"x": [1, 1000], "state": false}')
+        assert "state" not in json.loads(socket.recv())
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [
@@ -131,10 +145,11 @@ def test_a_body_without_a_length_is_bounded_too(client):
 def test_it_tells_of_itself(client):
     assert client.get("/healthz").json() == {"status": "ok"}
     about = client.get("/v1/model").json()
-    assert about["names"] == ["down", "up"] and about["inputs"] == 2
+    assert about["names"] == ["down", "up"] and about["inputs"] == 2 and about["reads"] == "numbers"
     assert "elman_steps_total" in client.get("/metrics").text
     assert "/v1/push" in client.get("/openapi.json").json()["paths"]
-    assert "<html" in client.get("/").text
+    page = client.get("/")
+    assert "<html" in page.text and "default-src 'self'" in page.headers["content-security-policy"]
 
 
 def test_a_token_is_asked_for():
