@@ -35,7 +35,8 @@ def served(model, **options):
     from elman.live.server import create_app
 
     sessions = Sessions(model, options.pop("store", None), **options.pop("sessions", {}))
-    config = uvicorn.Config(create_app(sessions, **options), host="127.0.0.1", port=0, log_level="error")
+    port = options.pop("port", 0)
+    config = uvicorn.Config(create_app(sessions, **options), host="127.0.0.1", port=port, log_level="error")
     server, socket = uvicorn.Server(config), config.bind_socket()
     thread = threading.Thread(target=server.run, args=([socket],))
     thread.start()

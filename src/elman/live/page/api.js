@@ -46,9 +46,13 @@ function askForToken() {
   byId("token").value = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener("close", () => {
-      sessionStorage.setItem(KEPT, byId("token").value.trim());
-      resolve();
-    }, { once: true });
+    dialog.addEventListener(
+      "close",
+      () => {
+        sessionStorage.setItem(KEPT, byId("token").value.trim());
+        resolve();
+      },
+      { once: true },
+    );
   });
 }

@@ -16,7 +16,14 @@ const make = (tag, options = {}, ...children) => {
   return found;
 };
 
-let model, tracks, chosen, views = [], heat = null, forks = 0, due = false, spoken = 0;
+let model,
+  tracks,
+  chosen,
+  views = [],
+  heat = null,
+  forks = 0,
+  due = false,
+  spoken = 0;
 
 const player = new Player({ push: (x) => push(x), changed: showPlayer, failed: fail });
 
@@ -35,7 +42,7 @@ async function start() {
 
 function begin() {
   forks = 0;
-  tracks = [chosen = new Track("main", tell)];
+  tracks = [(chosen = new Track("main", tell))];
   views = [];
   heat = null;
   $("panels").replaceChildren();
@@ -88,11 +95,24 @@ function trackRow(track, i) {
   const input = make("input", { type: "radio", name: "track", checked: track === chosen });
   input.dataset.key = `${track.key} chosen`;
   input.addEventListener("change", () => choose(track));
-  const label = make("label", {}, input, dash(i), make("span", { textContent: track.name }),
-    make("small", { textContent: `${track.last} ${track.last === 1 ? "step" : "steps"}` }));
+  const label = make(
+    "label",
+    {},
+    input,
+    dash(i),
+    make("span", { textContent: track.name }),
+    make("small", { textContent: `${track.last} ${track.last === 1 ? "step" : "steps"}` }),
+  );
   const row = make("div", { className: "track" }, label);
-  if (i) row.append(make("button", { type: "button", textContent: "Drop", ariaLabel: `Drop ${track.name}`,
-    onclick: () => drop(track) }));
+  if (i)
+    row.append(
+      make("button", {
+        type: "button",
+        textContent: "Drop",
+        ariaLabel: `Drop ${track.name}`,
+        onclick: () => drop(track),
+      }),
+    );
   return row;
 }
 
@@ -102,8 +122,16 @@ function dash(i) {
   const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
   svg.setAttribute("class", "dash");
   svg.setAttribute("aria-hidden", "true");
-  for (const [name, value] of Object.entries({ x1: 0, x2: 29, y1: 2, y2: 2, stroke: "currentColor", "stroke-width": 2.5,
-    "stroke-dasharray": DASHES[i].join(" ") || "none" })) line.setAttribute(name, value);
+  for (const [name, value] of Object.entries({
+    x1: 0,
+    x2: 29,
+    y1: 2,
+    y2: 2,
+    stroke: "currentColor",
+    "stroke-width": 2.5,
+    "stroke-dasharray": DASHES[i].join(" ") || "none",
+  }))
+    line.setAttribute(name, value);
   svg.append(line);
   return svg;
 }
@@ -163,7 +191,9 @@ function draw() {
 
 function showAnswers(begun) {
   if (!begun.length) {
-    $("answers").replaceChildren(make("p", { className: "empty", textContent: "Nothing yet. Push a step, or play a file." }));
+    $("answers").replaceChildren(
+      make("p", { className: "empty", textContent: "Nothing yet. Push a step, or play a file." }),
+    );
     return;
   }
   $("answers").replaceChildren(...begun.map((track) => answerOf(track, begun.length > 1)));
@@ -172,16 +202,33 @@ function showAnswers(begun) {
 
 function answerOf(track, several) {
   const { what, more, alarm, bars } = inWords(model, track.row(track.last));
-  const text = make("p", { className: alarm ? "what alarm" : "what", textContent: what },
-    make("small", { textContent: [`after step ${track.last}`, more].filter(Boolean).join(": ") }));
-  const found = make("div", { className: "said" }, text);
-  if (several) found.prepend(make("p", { className: "who", textContent: track === chosen ? `${track.name} (chosen)` : track.name }));
-  if (bars?.length) found.append(make("div", { className: "bars" }, ...bars.flatMap(([name, p, colour]) => {
-    const bar = make("i");
-    bar.style.setProperty("--p", `${100 * p}%`);
-    bar.style.setProperty("--c", colour);
-    return [make("b", { textContent: name, title: name }), bar, make("span", { textContent: `${(100 * p).toFixed(1)} %` })];
-  })));
+  const text = make(
+    "p",
+    { className: alarm ? "what alarm" : "what", textContent: what },
+    make("small", { textContent: [`after step ${track.last}`, more].filter(Boolean).join(": ") }),
+  );
+  const found = make("div", { className: several && track === chosen ? "said chosen" : "said" }, text);
+  if (several)
+    found.prepend(
+      make("p", { className: "who", textContent: track === chosen ? `${track.name} (chosen)` : track.name }),
+    );
+  if (bars?.length)
+    found.append(
+      make(
+        "div",
+        { className: "bars" },
+        ...bars.flatMap(([name, p, colour]) => {
+          const bar = make("i");
+          bar.style.setProperty("--p", `${100 * p}%`);
+          bar.style.setProperty("--c", colour);
+          return [
+            make("b", { textContent: name, title: name }),
+            bar,
+            make("span", { textContent: `${(100 * p).toFixed(1)} %` }),
+          ];
+        }),
+      ),
+    );
   return found;
 }
 
@@ -226,35 +273,41 @@ $("typed").addEventListener("submit", (event) => {
   });
 });
 
-$("file").addEventListener("change", () => attempt(async () => {
-  const [file] = $("file").files;
-  if (!file) return;
-  player.load([]);
-  await ready;
-  const steps = filed(await file.text(), model);
-  if (!steps.length) throw new Error(`${file.name} has no steps. Choose another file.`);
-  player.load(steps);
-  $("play").focus();
-}));
+$("file").addEventListener("change", () =>
+  attempt(async () => {
+    const [file] = $("file").files;
+    if (!file) return;
+    player.load([]);
+    await ready;
+    const steps = filed(await file.text(), model);
+    if (!steps.length) throw new Error(`${file.name} has no steps. Choose another file.`);
+    player.load(steps);
+    $("play").focus();
+  }),
+);
 
 $("play").addEventListener("click", () => attempt(async () => (player.playing ? player.pause() : player.play())));
 $("rewind").addEventListener("click", () => player.rewind());
 $("speed").addEventListener("input", showRate);
 $("part").addEventListener("change", draw);
 
-$("fork").addEventListener("click", () => attempt(async () => {
-  const copy = await chosen.fork(`what-if ${++forks}`);
-  tracks.push(copy);
-  choose(copy);
-}));
+$("fork").addEventListener("click", () =>
+  attempt(async () => {
+    const copy = await chosen.fork(`what-if ${++forks}`);
+    tracks.push(copy);
+    choose(copy);
+  }),
+);
 
-$("reset").addEventListener("click", () => attempt(async () => {
-  player.pause();
-  const old = tracks;
-  if (player.steps.length) player.rewind();
-  begin();
-  await Promise.all(old.map((track) => track.end()));
-}));
+$("reset").addEventListener("click", () =>
+  attempt(async () => {
+    player.pause();
+    const old = tracks;
+    if (player.steps.length) player.rewind();
+    begin();
+    await Promise.all(old.map((track) => track.end()));
+  }),
+);
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const view of views) view.forget();

@@ -1,6 +1,6 @@
 // A forecaster's values and what it says of the steps after the last: the median, and bands as wide as they are likely.
 
-import { DASHES, colour, faded, frame, said, shown } from "./charts.js";
+import { DASHES, colour, faded, frame, legend, lonely, room, shown } from "./charts.js";
 
 export class FanChart {
   #plot = null;
@@ -23,10 +23,11 @@ export class FanChart {
     const values = tracks.map((track) => steps.map((n) => (n >= track.from ? one(track.row(n)?.x ?? null) : null)));
     const medians = tracks.map((track) => this.#ahead(track, steps, "median"));
     const bands = this.levels.flatMap((level) =>
-      ["lo", "hi"].map((side) => this.#ahead(chosen, steps, `${side}-${level}`)));
+      ["lo", "hi"].map((side) => this.#ahead(chosen, steps, `${side}-${level}`)),
+    );
     this.#plot.setData([steps, ...values, ...medians, ...bands], false);
     this.#plot.batch(() => {
-      this.#plot.setScale("x", { min: first, max: Math.max(steps.at(-1), first + 20) });
+      this.#plot.setScale("x", room(first, steps.at(-1)));
       if (!this.#plot.cursor.idx) this.#plot.setLegend({ idx: last - first + Math.min(1, ahead) });
     });
   }
@@ -48,7 +49,14 @@ export class FanChart {
 
   #build(tracks) {
     this.#plot?.destroy();
-    const line = (label, name, dash) => ({ label, stroke: colour(name), width: 2, dash, value: (_, v) => said(v) });
+    const line = (label, name, dash) => ({
+      label,
+      stroke: colour(name),
+      width: 2,
+      dash,
+      points: { show: lonely, size: 5, fill: colour(name) },
+      value: (_, v) => legend(v),
+    });
     const bound = (label) => ({ ...line(label, "line-0"), width: 0.5, points: { show: false } });
     const whose = (track, t) => (t ? `, ${track.name}` : "");
     const count = tracks.length;
@@ -56,16 +64,15 @@ export class FanChart {
       { label: "step" },
       ...tracks.map((track, t) => line(`value${whose(track, t)}`, "ink", DASHES[t % DASHES.length])),
       ...tracks.map((track, t) => line(`median${whose(track, t)}`, "line-0", DASHES[t % DASHES.length])),
-      ...this.levels.flatMap((level) => [bound(`lo ${level} %`), bound(`hi ${level} %`)]),
+      ...this.levels.flatMap((level) => [bound(`${level} % from`), bound(`to`)]),
     ];
     const bands = this.levels.map((level, i) => {
       const lo = 1 + 2 * count + 2 * i;
       return { series: [lo + 1, lo], fill: faded(colour("line-0"), i ? 0.14 : 0.26) };
     });
-    const options = { ...this.#size(), series, bands, ...frame(null) };
+    const options = { ...this.#size(), series, bands, ...frame(null, tracks) };
     this.#plot = new uPlot(options, [[1], ...series.slice(1).map(() => [null])], this.host);
   }
 }
 
 const one = (x) => (Array.isArray(x) ? x[0] : x);
-

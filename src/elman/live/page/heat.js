@@ -1,6 +1,6 @@
 // Numbers over steps as a map of colours: the hidden state, notes, many inputs.
 
-import { GUTTER, colour, said, shown } from "./charts.js";
+import { GUTTER, LEAST, colour, said, shown } from "./charts.js";
 
 const RIGHT = 12; // pixels, as the charts beside it have them
 const BELOW = 22;
@@ -12,7 +12,8 @@ export class HeatMap {
   constructor(host, { what, both = true, own = false, range = null }) {
     Object.assign(this, { host, what, both, own, range });
     host.classList.add("heat");
-    host.innerHTML = '<canvas role="img" tabindex="0"></canvas><div class="scale"><span></span><i></i><span></span><output></output></div>';
+    host.innerHTML = `<canvas role="img" tabindex="0"></canvas>
+      <div class="scale"><span></span><i></i><span></span><output></output></div>`;
     this.canvas = host.querySelector("canvas");
     [this.low, this.high] = host.querySelectorAll("span");
     this.output = host.querySelector("output");
@@ -27,14 +28,14 @@ export class HeatMap {
   update(tracks, track, of) {
     const [first, last] = shown(tracks);
     this.first = first;
-    this.columns = Math.max(last - first + 1, 21);
+    this.columns = Math.max(last - first, LEAST) + 1;
     this.rows = [];
     for (let n = first; n <= track.last; n++) this.rows.push(track.row(n) ? of(track.row(n)) : null);
     this.#draw();
   }
 
   #draw() {
-    const units = this.units = Math.max(0, ...this.rows.map((row) => row?.length ?? 0));
+    const units = (this.units = Math.max(0, ...this.rows.map((row) => row?.length ?? 0)));
     if (!units) return;
     this.scales = this.#scales(units);
     const width = Math.max(120, this.canvas.clientWidth);
@@ -54,7 +55,10 @@ export class HeatMap {
     this.low.textContent = all ? said(all[0]) : "least of each row";
     this.high.textContent = all ? said(all[1]) : "greatest";
     const [a, b] = shown([{ last: this.first + this.rows.length - 1 }]);
-    this.canvas.setAttribute("aria-label", `${this.what}: ${units} rows, steps ${this.first} to ${Math.max(a, b)}. Arrow keys read it.`);
+    this.canvas.setAttribute(
+      "aria-label",
+      `${this.what}: ${units} rows, steps ${this.first} to ${Math.max(a, b)}. Arrow keys read it.`,
+    );
     this.#tell(this.at);
   }
 
@@ -63,7 +67,8 @@ export class HeatMap {
     if (this.range) return Array(units).fill(this.range);
     const of = (numbers) => {
       const there = numbers.filter((v) => v !== null && Math.abs(v) < 1e30);
-      const low = there.reduce((a, b) => Math.min(a, b), Infinity), high = there.reduce((a, b) => Math.max(a, b), -Infinity);
+      const low = there.reduce((a, b) => Math.min(a, b), Infinity),
+        high = there.reduce((a, b) => Math.max(a, b), -Infinity);
       const most = Math.max(Math.abs(low), Math.abs(high), 1e-6);
       return !there.length ? [0, 1] : this.both ? [-most, most] : [low, high];
     };
@@ -72,18 +77,22 @@ export class HeatMap {
   }
 
   #picture(units) {
-    const picture = new OffscreenCanvas(this.rows.length, units), paper = picture.getContext("2d");
+    const picture = new OffscreenCanvas(this.rows.length, units),
+      paper = picture.getContext("2d");
     const image = paper.createImageData(this.rows.length, units);
     const [cold, calm, warm] = ["cold", "calm", "warm"].map((name) => parts(colour(name)));
-    this.rows.forEach((row, t) => row?.forEach((v, u) => {
-      if (v === null) return;
-      const [low, high] = this.scales[u];
-      const share = this.both ? v / (high || 1) : (v - low) / (high - low || 1);
-      const to = share < 0 ? cold : warm, s = Math.min(1, Math.abs(share)) ** 0.8;
-      const place = 4 * (u * this.rows.length + t);
-      for (let c = 0; c < 3; c++) image.data[place + c] = calm[c] + (to[c] - calm[c]) * s;
-      image.data[place + 3] = 255;
-    }));
+    this.rows.forEach((row, t) =>
+      row?.forEach((v, u) => {
+        if (v === null) return;
+        const [low, high] = this.scales[u];
+        const share = this.both ? v / (high || 1) : (v - low) / (high - low || 1);
+        const to = share < 0 ? cold : warm,
+          s = Math.min(1, Math.abs(share)) ** 0.8;
+        const place = 4 * (u * this.rows.length + t);
+        for (let c = 0; c < 3; c++) image.data[place + c] = calm[c] + (to[c] - calm[c]) * s;
+        image.data[place + 3] = 255;
+      }),
+    );
     paper.putImageData(image, 0, 0);
     return picture;
   }
@@ -104,7 +113,8 @@ export class HeatMap {
   }
 
   #point(x, y) {
-    const t = Math.floor(((x - GUTTER) / this.inner) * this.columns), u = Math.floor((y / this.height) * this.units);
+    const t = Math.floor(((x - GUTTER) / this.inner) * this.columns),
+      u = Math.floor((y / this.height) * this.units);
     this.#tell(x < GUTTER || t >= this.rows.length || u >= this.units ? null : [t, u]);
   }
 

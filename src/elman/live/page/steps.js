@@ -8,8 +8,8 @@ export function typed(text, { reads, inputs }) {
   if (reads !== "numbers") return text.trim().startsWith("[") ? json(text) : text.split(/\s+/).filter(Boolean);
   if (text.trim().startsWith("[")) return stepsOf(json(text), inputs);
   const steps = text.split(/[;\n]/).filter((part) => part.trim());
-  if (inputs === 1) return steps.flatMap(cells).map(number);
-  return steps.map((part) => cells(part).map(number));
+  if (inputs === 1) return steps.flatMap(cells).map((cell) => number(cell));
+  return steps.map((part) => cells(part).map((cell) => number(cell)));
 }
 
 /** The steps of a file: JSON, JSON lines, a table with a step in each row, or text. */
@@ -17,10 +17,14 @@ export function filed(text, model) {
   const body = text.replace(/^\uFEFF/, "");
   if (/^\s*[[{"]/.test(body)) return fromJson(body, model);
   if (model.reads !== "numbers") return typed(body, model);
-  const rows = body.split(/\r?\n/).filter((row) => row.trim()).map(cells);
+  const rows = body
+    .split(/\r?\n/)
+    .filter((row) => row.trim())
+    .map(cells);
   if (rows.length > 1 && rows[0].some((cell) => number(cell, true) === undefined)) rows.shift(); // a header
   if (model.inputs === 1 && rows.length === 1) return rows[0].map((cell) => number(cell));
-  return rows.map((row, i) => row.map((cell) => number(cell, false, `row ${i + 1}: `)))
+  return rows
+    .map((row, i) => row.map((cell) => number(cell, false, `row ${i + 1}: `)))
     .map((row) => (row.length === 1 ? row[0] : row));
 }
 
@@ -28,7 +32,10 @@ function fromJson(body, model) {
   try {
     return stepsOf(JSON.parse(body), model.inputs);
   } catch {
-    return body.split(/\r?\n/).filter((row) => row.trim()).map((row, i) => xOf(json(row, `row ${i + 1}: `)));
+    return body
+      .split(/\r?\n/)
+      .filter((row) => row.trim())
+      .map((row, i) => xOf(json(row, `row ${i + 1}: `)));
   }
 }
 
@@ -43,7 +50,10 @@ const xOf = (value) => (value && typeof value === "object" && "x" in value ? val
 
 function cells(row) {
   const by = row.includes("\t") ? /\t/ : row.includes(";") ? /;/ : row.includes(",") ? /,/ : /\s+/;
-  return row.trim().split(by).map((cell) => cell.trim());
+  return row
+    .trim()
+    .split(by)
+    .map((cell) => cell.trim());
 }
 
 function number(cell, quietly = false, where = "") {
@@ -51,7 +61,9 @@ function number(cell, quietly = false, where = "") {
   const value = Number(cell);
   if (Number.isFinite(value)) return value;
   if (quietly) return undefined;
-  throw new Error(`${where}a step must be numbers, got “${cell.slice(0, 40)}”. Mend it, or write null where one is missing.`);
+  throw new Error(
+    `${where}a step must be numbers, got “${cell.slice(0, 40)}”. Mend it, or write null where one is missing.`,
+  );
 }
 
 function json(text, where = "") {

@@ -37,4 +37,8 @@ export class Tape {
 }
 
 /** A name with what cannot be seen made visible. */
-export const visible = (name) => String(name).replace(/\n/g, "↵").replace(/\t/g, "⇥").replace(/^ +$/, (s) => "␣".repeat(s.length));
+export const visible = (name) =>
+  String(name)
+    .replace(/\n/g, "↵")
+    .replace(/\t/g, "⇥")
+    .replace(/^ +$/, (s) => "␣".repeat(s.length));

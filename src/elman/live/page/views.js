@@ -9,20 +9,27 @@ const MANY = 8; // lines; more numbers than that are drawn as a map of colours
 const SMALL = 4; // inputs with a chart each
 
 export const KINDS = {
-  SequenceClassifier: "Sequence classifier", SequenceRegressor: "Sequence regressor", SequenceTagger: "Sequence tagger",
-  LanguageModel: "Language model", AnomalyDetector: "Anomaly detector", Forecaster: "Forecaster",
+  SequenceClassifier: "Sequence classifier",
+  SequenceRegressor: "Sequence regressor",
+  SequenceTagger: "Sequence tagger",
+  LanguageModel: "Language model",
+  AnomalyDetector: "Anomaly detector",
+  Forecaster: "Forecaster",
 };
 
 /** What the page says about the model, and what is to be typed. */
 export function describe(model) {
-  const state = Object.entries(model.state).map(([name, shape]) => `${name} ${shape.join("×")}`).join(", ");
+  const state = Object.entries(model.state)
+    .map(([name, shape]) => `${name}\u00a0${shape.join("×")}`)
+    .join(", ");
   const many = model.inputs === 1 ? "one number" : `${model.inputs} numbers`;
   const step = { character: "a character", word: "a word", space: "a word", numbers: many }[model.reads] ?? "a name";
   const hints = {
     character: ["so it goes", "Text: each character is a step."],
-    numbers: model.inputs === 1
-      ? ["0.5 0.7 null", "One number, or several with spaces; null where one is missing."]
-      : [exampleOf(model.inputs), `${model.inputs} numbers with commas; steps are parted by semicolons.`],
+    numbers:
+      model.inputs === 1
+        ? ["0.5 0.7 null", "One number, or several with spaces; null where one is missing."]
+        : [exampleOf(model.inputs), `${model.inputs} numbers with commas; semicolons between steps.`],
   };
   const [example, hint] = hints[model.reads] ?? ["the dog sat", "Words: each is a step."];
   return { title: KINDS[model.model] ?? model.model, about: `Reads ${step} a step. State: ${state}.`, example, hint };
@@ -44,7 +51,9 @@ export function panelsOf(model, row) {
 }
 
 function forecast(row) {
-  const levels = Object.keys(row.said).filter((name) => name.startsWith("lo-")).map((name) => Number(name.slice(3)));
+  const levels = Object.keys(row.said)
+    .filter((name) => name.startsWith("lo-"))
+    .map((name) => Number(name.slice(3)));
   levels.sort((a, b) => a - b);
   const note = `bands hold the value ${levels.join(" % and ")} % of the time, if the model is right`;
   return { title: "Value and forecast", note, views: [(host) => new FanChart(host, { levels })] };
@@ -55,7 +64,8 @@ function answers(model, row) {
   const of = "label" in row.said ? (row.said.p ? "Label probabilities" : "Labels: score below the best path") : null;
   const title = of ?? ("notes" in row.said ? "Probability of each note" : "Answer over time");
   const range = row.said.p ? [0, 1] : null;
-  if (row.y.length > MANY) return { title, views: [map(title, (r) => r.y, { both: !range, range })], note: rowsOf(names) };
+  if (row.y.length > MANY)
+    return { title, views: [map(title, (r) => r.y, { both: !range, range })], note: rowsOf(names) };
   const lines = row.y.map((_, i) => ({ name: names[i], at: (r) => r.y[i] }));
   return { title, views: [(host) => new LineChart(host, { lines, range: range && [-0.03, 1.03] })] };
 }
@@ -85,12 +95,17 @@ function bits(model, before, row) {
 function tape(model, row) {
   const letters = model.reads === "character";
   const under = "label" in row.said ? (r) => r.said.label : null;
-  const shade = under ? () => null : (r, before) => {
-    const surprised = before && bits(model, before, r);
-    return surprised === null || surprised === undefined ? null
-      : faded(colour("warm"), Math.min(0.65, Math.max(0, surprised - 0.5) / 12));
-  };
-  const note = under ? "each with its label, as it was said when it came" : "the stronger the colour, the less expected";
+  const shade = under
+    ? () => null
+    : (r, before) => {
+        const surprised = before && bits(model, before, r);
+        return surprised === null || surprised === undefined
+          ? null
+          : faded(colour("warm"), Math.min(0.65, Math.max(0, surprised - 0.5) / 12));
+      };
+  const note = under
+    ? "each with its label, as it was said when it came"
+    : "the stronger the colour, the less expected";
   return { title: "What was read", note, views: [(host) => new Tape(host, { letters, under, shade })] };
 }
 
@@ -103,7 +118,7 @@ function inputs(row, detector) {
     return { title, note: rowsOf(null), views: [map(title, (r) => listed(r.x), options)] };
   }
   const views = Array.from({ length: count }, (_, i) => (host) => {
-    const lines = [{ name: count > 1 ? `input ${i + 1}` : "value", at: (r) => listed(r.x)[i], colour: `line-${(i + 1) % 8}` }];
+    const lines = [{ name: count > 1 ? `input ${i + 1}` : "value", at: (r) => listed(r.x)[i], colour: "ink" }];
     if (detector) lines.push({ name: "expected", at: (r) => listed(r.said.expected)[i], colour: "line-0", thin: true });
     return new LineChart(host, { lines, height: count > 1 ? 130 : 170 });
   });
@@ -116,8 +131,10 @@ const map = (what, of, options) => (host) => {
   return { update: (tracks, chosen) => heat.update(tracks, chosen, of), forget: () => {} };
 };
 
-const rowsOf = (names) => (names?.length ? `rows from above: ${names.slice(0, 12).join(", ")}${names.length > 12 ? ", …" : ""}`
-  : "a row for each; of the sequence that is chosen");
+const rowsOf = (names) =>
+  names?.length
+    ? `rows from above: ${names.slice(0, 12).join(", ")}${names.length > 12 ? ", …" : ""}`
+    : "a row for each; of the sequence that is chosen";
 
 function namesOf(model, row) {
   if (model.names?.length === row.y.length) return model.names.map(String);
@@ -131,12 +148,28 @@ export const listed = (x) => (Array.isArray(x) ? x : [x]);
 export function inWords(model, row) {
   const { said: a } = row;
   if ("median" in a) return { what: `next: ${said(a.median[0])}`, more: ahead(a) };
-  if ("score" in a) return {
-    what: a.alarm ? "Alarm" : "No alarm", alarm: a.alarm, more: `score ${said(a.score)}, threshold ${said(a.threshold)}` };
+  if ("score" in a)
+    return {
+      what: a.alarm ? "Alarm" : "No alarm",
+      alarm: a.alarm,
+      more: `score ${said(a.score)}, threshold ${said(a.threshold)}`,
+    };
   const first = "next" in a ? `next: ${visible(a.next)}` : "label" in a ? String(a.label) : null;
-  if (first !== null) return { what: first, bars: Object.entries(a.p ?? {}).slice(0, 6).map((pair) => bar(model, pair)) };
-  if ("notes" in a) return { what: a.notes.length ? `notes ${a.notes.join(", ")}` : "no note", more: "p ≥ 0.5 at the next step" };
-  return { what: listed(a.value ?? a.y).slice(0, 6).map(said).join(", ") };
+  if (first !== null)
+    return {
+      what: first,
+      bars: Object.entries(a.p ?? {})
+        .slice(0, 6)
+        .map((pair) => bar(model, pair)),
+    };
+  if ("notes" in a)
+    return { what: a.notes.length ? `notes ${a.notes.join(", ")}` : "no note", more: "p ≥ 0.5 at the next step" };
+  return {
+    what: listed(a.value ?? a.y)
+      .slice(0, 6)
+      .map(said)
+      .join(", "),
+  };
 }
 
 function bar(model, [name, p]) {
@@ -145,7 +178,10 @@ function bar(model, [name, p]) {
 }
 
 function ahead(a) {
-  const [level] = Object.keys(a).filter((name) => name.startsWith("lo-")).map((name) => name.slice(3)).sort();
+  const [level] = Object.keys(a)
+    .filter((name) => name.startsWith("lo-"))
+    .map((name) => name.slice(3))
+    .sort();
   const bounds = level ? `, ${level} %: ${said(a[`lo-${level}`][0])} to ${said(a[`hi-${level}`][0])}` : "";
   return `${a.median.length} steps ahead${bounds}`;
 }
