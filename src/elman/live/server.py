@@ -126,6 +126,7 @@ def create_app(sessions: Sessions, *, limits: Limits | None = None, token: str |
     app.add_middleware(Guard, limits=limits, token=token)
     _add_refusals(app, server)
     _add_routes(app, server)
+    _add_tellings(app, server)
     _add_socket(app, server)
     return app
 
@@ -171,10 +172,14 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         """What the model says of whole sequences."""
         return Answers(answers=server.read(body.sequences))
 
+
+def _add_tellings(app: FastAPI, server: Server) -> None:
+    """Of the model, of the server, and the page."""
+
     @app.get("/v1/model")
     def model() -> dict[str, Any]:
         """What it reads, what it says, and what its state is made of."""
-        step = sessions.engine.step
+        step = server.sessions.engine.step
         names = getattr(getattr(step, "says", None), "names", None)
         cut = getattr(getattr(step, "codes", None), "analyzer", None)
         parts = {part.name: list(part.shape) for part in step.parts}
