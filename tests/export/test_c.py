@@ -141,7 +141,7 @@ def test_two_models_live_in_one_program(tmp_path):
     )
     names = ("main.c", "one.c", "two.c")
     subprocess.run(["cc", *STANDARD, *names, "-o", "both"], cwd=tmp_path, check=True)
-    subprocess.run([tmp_path / "both"], check=True)
+    assert subprocess.run([tmp_path / "both"], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("name", ["1st", "a b", "", "int", "a-b"])

@@ -35,7 +35,8 @@ def served(model, **options):
     from elman.live.server import create_app
 
     sessions = Sessions(model, options.pop("store", None), **options.pop("sessions", {}))
-    config = uvicorn.Config(create_app(sessions, **options), host="127.0.0.1", port=0, log_level="error")
+    port = options.pop("port", 0)
+    config = uvicorn.Config(create_app(sessions, **options), host="127.0.0.1", port=port, log_level="error")
     server, socket = uvicorn.Server(config), config.bind_socket()
     thread = threading.Thread(target=server.run, args=([socket],))
     thread.start()
@@ -97,6 +98,20 @@ def test_a_socket_goes_on_after_a_wrong_message(address):
     assert found[3]["expected"] == 2 and found[4]["number"] == 2
 
 
+def test_a_socket_tells_the_state_when_asked(address):
+    stream = fitted("classifier max").stream()
+    with websockets.connect(f"ws{address[4:]}/v1/sessions/watched/stream") as socket:
+        for x in ([1.0, 1000.0], [2.0, 990.0]):
+            stream.push(x)
+            socket.send(json.dumps({"x": x, "state": True}))
+            told = json.loads(socket.recv())["state"]
+            assert list(told) == list(stream.state)
+            for name, part in stream.state.items():
+                np.testing.assert_allclose(told[name], part, rtol=1e-5)
+        socket.send('{"x": [1, 1000], "state": false}')
+        assert "state" not in json.loads(socket.recv())
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "message"),
     [
@@ -131,10 +146,11 @@ def test_a_body_without_a_length_is_bounded_too(client):
 def test_it_tells_of_itself(client):
     assert client.get("/healthz").json() == {"status": "ok"}
     about = client.get("/v1/model").json()
-    assert about["names"] == ["down", "up"] and about["inputs"] == 2
+    assert about["names"] == ["down", "up"] and about["inputs"] == 2 and about["reads"] == "numbers"
     assert "elman_steps_total" in client.get("/metrics").text
     assert "/v1/push" in client.get("/openapi.json").json()["paths"]
-    assert "<html" in client.get("/").text
+    page = client.get("/")
+    assert "<html" in page.text and "default-src 'self'" in page.headers["content-security-policy"]
 
 
 def test_a_token_is_asked_for():
@@ -179,7 +195,7 @@ def test_clients_side_by_side_are_each_as_if_alone():
         np.testing.assert_allclose(said, [stream.push(float(v)) for v in values], rtol=1e-6)
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_under_load_it_loses_and_repeats_nothing(kills, tmp_path):
     model = classifier(cell="gru")
     model.save(tmp_path / "run")

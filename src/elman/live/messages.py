@@ -30,6 +30,12 @@ class PushOne(BaseModel):
     number: Number = None
 
 
+class PushWatched(PushOne):
+    """One step over a WebSocket."""
+
+    state: bool = Field(False, description="whether the answer is to tell the state, too")
+
+
 class PushOfKey(PushOne):
     """One step of one of several sequences."""
 

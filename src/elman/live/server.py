@@ -20,10 +20,23 @@ from elman.errors import DataError, ElmanError, RunError
 from elman.live.batcher import Batcher, BusyError
 from elman.live.guards import Guard, Limits
 from elman.live.lines import plain
-from elman.live.messages import Answer, Answers, Fork, PushMany, PushOne, Refusal, Sequences, Session, State
+from elman.live.messages import (
+    Answer,
+    Answers,
+    Fork,
+    PushMany,
+    PushOne,
+    PushWatched,
+    Refusal,
+    Sequences,
+    Session,
+    State,
+)
 from elman.live.sessions import LONGEST, BegunError, OutOfTurnError, Sessions
 
 Key = Annotated[str, Path(min_length=1, max_length=LONGEST, examples=["pump 7"])]
+POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+"""what the page may load: its own files, and nothing from elsewhere"""
 SAID = {
     401: "no token, or a wrong one",
     409: "out of turn, or begun already",
@@ -76,6 +89,10 @@ class Server:
         said = plain(self.sessions.engine.step.answer(y))
         return Answer(number=number, answer=said, y=plain(y.tolist()))
 
+    def state(self, key: str) -> dict[str, Any]:
+        """The state of a sequence by parts, as it is now."""
+        return {name: plain(part.tolist(), 9) for name, part in self.sessions.state(key).items()}
+
     def read(self, sequences: list[list[Any]]) -> list[Answer]:
         """What the model says of whole sequences, each from the beginning."""
         if (steps := sum(map(len, sequences))) > self.limits.steps:
@@ -120,6 +137,7 @@ def create_app(sessions: Sessions, *, limits: Limits | None = None, token: str |
     app.add_middleware(Guard, limits=limits, token=token)
     _add_refusals(app, server)
     _add_routes(app, server)
+    _add_tellings(app, server)
     _add_socket(app, server)
     return app
 
@@ -144,8 +162,7 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         """A sequence as it stands."""
         if key not in sessions:
             raise _RefusedError(404, f"no sequence {key!r}. Push to it.")
-        state = {name: plain(part.tolist(), 9) for name, part in sessions.state(key).items()}
-        return Session(key=key, steps=sessions.steps(key), state=state)
+        return Session(key=key, steps=sessions.steps(key), state=server.state(key))
 
     @app.put("/v1/sessions/{key}", status_code=201)
     def put(key: Key, body: State) -> Session:
@@ -172,14 +189,25 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         """What the model says of whole sequences."""
         return Answers(answers=server.read(body.sequences))
 
+
+def _add_tellings(app: FastAPI, server: Server) -> None:
+    """Of the model, of the server, and the page."""
+
     @app.get("/v1/model")
     def model() -> dict[str, Any]:
         """What it reads, what it says, and what its state is made of."""
-        step = sessions.engine.step
+        step = server.sessions.engine.step
         names = getattr(getattr(step, "says", None), "names", None)
+        cut = getattr(getattr(step, "codes", None), "analyzer", None)
         parts = {part.name: list(part.shape) for part in step.parts}
-        kind = step.where.split(".")[0]
-        return {"model": kind, "inputs": step.inputs, "outputs": step.outputs, "names": names, "state": parts}
+        return {
+            "model": step.where.split(".")[0],
+            "reads": cut or "numbers",
+            "inputs": step.inputs,
+            "outputs": step.outputs,
+            "names": names,
+            "state": parts,
+        }
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
@@ -195,15 +223,18 @@ def _add_routes(app: FastAPI, server: Server) -> None:
     app.mount("/page", StaticFiles(directory=str(folder)), name="page")
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page() -> str:
+    def page() -> HTMLResponse:
         """The page to watch it by."""
-        return (folder / "index.html").read_text("utf-8")
+        return HTMLResponse((folder / "index.html").read_text("utf-8"), headers={"Content-Security-Policy": POLICY})
 
 
 def _add_socket(app: FastAPI, server: Server) -> None:
     @app.websocket("/v1/sessions/{key}/stream")
     async def stream(socket: WebSocket, key: str) -> None:
-        """A step in each message, {"x": …, "number": …}, an answer to each; a wrong one is told and stops nothing."""
+        """A step in each message, {"x": …, "number": …}, an answer to each; a wrong one is told and stops nothing.
+
+        With "state": true the answer has the state, too: as it is then, for others may push to the sequence.
+        """
         await socket.accept()
         try:
             while True:
@@ -217,8 +248,9 @@ async def _reply(server: Server, key: str, text: str) -> dict[str, Any]:
     try:
         if len(text) > server.limits.body:
             raise _RefusedError(413, f"a message must have at most {server.limits.body} characters.")
-        body = PushOne.model_validate(json.loads(text))
-        return (await server.push([key], [body.x], [body.number]))[0].model_dump()
+        body = PushWatched.model_validate(json.loads(text))
+        said = (await server.push([key], [body.x], [body.number]))[0].model_dump()
+        return said | {"state": server.state(key)} if body.state else said
     except OutOfTurnError as problem:
         return {"error": str(problem), "expected": problem.expected}
     except BusyError:

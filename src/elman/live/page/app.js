@@ -1,0 +1,321 @@
+// The page: what is pressed and typed, the sequences that are watched, and what is drawn of them.
+
+import { ask } from "./api.js";
+import { DASHES } from "./charts.js";
+import { HeatMap } from "./heat.js";
+import { Player, filed, typed } from "./steps.js";
+import { MOST, Track } from "./tracks.js";
+import { describe, inWords, panelsOf } from "./views.js";
+
+const RATES = [1, 2, 5, 10, 20, 50, 100]; // steps a second
+const SPOKEN = 1500; // milliseconds between two answers that are read aloud
+const $ = (id) => document.getElementById(id);
+const make = (tag, options = {}, ...children) => {
+  const found = Object.assign(document.createElement(tag), options);
+  found.append(...children);
+  return found;
+};
+
+let model,
+  tracks,
+  chosen,
+  views = [],
+  heat = null,
+  forks = 0,
+  due = false,
+  spoken = 0;
+
+const player = new Player({ push: (x) => push(x), changed: showPlayer, failed: fail });
+
+async function start() {
+  model = await ask("/v1/model");
+  const { title, about, example, hint } = describe(model);
+  document.title = `${title} – elman live`;
+  $("title").textContent = title;
+  $("about").textContent = about;
+  $("hint").textContent = hint;
+  $("step").placeholder = example;
+  begin();
+}
+
+// -- sequences -------------------------------------------------------------------------------------------------------
+
+function begin() {
+  forks = 0;
+  tracks = [(chosen = new Track("main", tell))];
+  views = [];
+  heat = null;
+  $("panels").replaceChildren();
+  $("heat").replaceChildren();
+  $("state").hidden = true;
+  tell("idle");
+  showTracks();
+  draw();
+}
+
+async function push(x) {
+  const track = chosen;
+  await track.push(x);
+  if (!tracks.includes(track)) return; // it was ended meanwhile
+  if (!views.length) build(track.row(track.last));
+  showTracks();
+  draw();
+}
+
+/** Does what was asked for; what goes wrong is told in a line, and nothing else changes. */
+async function attempt(action) {
+  $("problem").hidden = true;
+  try {
+    await action();
+  } catch (problem) {
+    fail(problem);
+  }
+}
+
+function fail(problem, row) {
+  const where = row ? `Row ${row} was left out: ` : "";
+  $("problem").textContent = where + problem.message;
+  $("problem").hidden = false;
+}
+
+function tell(state) {
+  $("link").dataset.state = state;
+  $("link").textContent = { idle: "ready", live: "connected", lost: "connecting again…" }[state];
+}
+
+function showTracks() {
+  const focused = document.activeElement?.dataset?.key;
+  $("tracks").replaceChildren(...tracks.map(trackRow));
+  if (focused) $("tracks").querySelector(`[data-key="${focused}"]`)?.focus();
+  $("fork").disabled = !chosen.last || tracks.length >= MOST;
+  $("reset").disabled = !tracks.some((track) => track.last);
+}
+
+function trackRow(track, i) {
+  const input = make("input", { type: "radio", name: "track", checked: track === chosen });
+  input.dataset.key = `${track.key} chosen`;
+  input.addEventListener("change", () => choose(track));
+  const label = make(
+    "label",
+    {},
+    input,
+    dash(i),
+    make("span", { textContent: track.name }),
+    make("small", { textContent: `${track.last} ${track.last === 1 ? "step" : "steps"}` }),
+  );
+  const row = make("div", { className: "track" }, label);
+  if (i)
+    row.append(
+      make("button", {
+        type: "button",
+        textContent: "Drop",
+        ariaLabel: `Drop ${track.name}`,
+        onclick: () => drop(track),
+      }),
+    );
+  return row;
+}
+
+/** The line that a sequence is drawn with. */
+function dash(i) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const line = document.createElementNS("http://www.w3.org/2000/svg", "line");
+  svg.setAttribute("class", "dash");
+  svg.setAttribute("aria-hidden", "true");
+  for (const [name, value] of Object.entries({
+    x1: 0,
+    x2: 29,
+    y1: 2,
+    y2: 2,
+    stroke: "currentColor",
+    "stroke-width": 2.5,
+    "stroke-dasharray": DASHES[i].join(" ") || "none",
+  }))
+    line.setAttribute(name, value);
+  svg.append(line);
+  return svg;
+}
+
+function choose(track) {
+  chosen = track;
+  showTracks();
+  draw();
+}
+
+async function drop(track) {
+  tracks = tracks.filter((one) => one !== track);
+  choose(tracks.includes(chosen) ? chosen : tracks[0]);
+  await track.end();
+}
+
+// -- drawing ---------------------------------------------------------------------------------------------------------
+
+/** The charts that this model's answers need, once the first is there. */
+function build(row) {
+  for (const { title, note, views: makers } of panelsOf(model, row)) {
+    const hosts = makers.map(() => make("div", { className: "plot" }));
+    const head = make("div", { className: "row head" }, make("h2", { textContent: title }));
+    if (note) head.append(make("p", { className: "quiet", textContent: note }));
+    $("panels").append(make("section", { className: "card", ariaLabel: title }, head, ...hosts));
+    views.push(...makers.map((maker, i) => maker(hosts[i])));
+  }
+  $("part").replaceChildren(...Object.entries(row.state).flatMap(([name, part]) => optionsOf(name, part)));
+  $("state").hidden = false;
+  heat = new HeatMap($("heat"), { what: "Hidden state" });
+}
+
+/** A part of the state, or each layer of it. */
+function optionsOf(name, part) {
+  if (!Array.isArray(part[0]) || part.length === 1) return [new Option(name, `${name} `)];
+  return part.map((_, layer) => new Option(`${name}, layer ${layer + 1}`, `${name} ${layer}`));
+}
+
+function partOf(row) {
+  const [name, layer] = $("part").value.split(" ");
+  return (layer ? row.state[name][Number(layer)] : row.state[name]).flat(Infinity);
+}
+
+/** Draws at the next frame, however many steps come before it. */
+function draw() {
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => {
+    due = false;
+    const begun = tracks.filter((track) => track.row(track.last));
+    showAnswers(begun);
+    if (!begun.length || !views.length) return;
+    for (const view of views) view.update(begun, chosen);
+    heat.update(begun, chosen, partOf);
+  });
+}
+
+function showAnswers(begun) {
+  if (!begun.length) {
+    $("answers").replaceChildren(
+      make("p", { className: "empty", textContent: "Nothing yet. Push a step, or play a file." }),
+    );
+    return;
+  }
+  $("answers").replaceChildren(...begun.map((track) => answerOf(track, begun.length > 1)));
+  speak();
+}
+
+function answerOf(track, several) {
+  const { what, more, alarm, bars } = inWords(model, track.row(track.last));
+  const text = make(
+    "p",
+    { className: alarm ? "what alarm" : "what", textContent: what },
+    make("small", { textContent: [`after step ${track.last}`, more].filter(Boolean).join(": ") }),
+  );
+  const found = make("div", { className: several && track === chosen ? "said chosen" : "said" }, text);
+  if (several)
+    found.prepend(
+      make("p", { className: "who", textContent: track === chosen ? `${track.name} (chosen)` : track.name }),
+    );
+  if (bars?.length)
+    found.append(
+      make(
+        "div",
+        { className: "bars" },
+        ...bars.flatMap(([name, p, colour]) => {
+          const bar = make("i");
+          bar.style.setProperty("--p", `${100 * p}%`);
+          bar.style.setProperty("--c", colour);
+          return [
+            make("b", { textContent: name, title: name }),
+            bar,
+            make("span", { textContent: `${(100 * p).toFixed(1)} %` }),
+          ];
+        }),
+      ),
+    );
+  return found;
+}
+
+/** The answer for those who listen, not more often than it can be read. */
+function speak() {
+  clearTimeout(spoken);
+  const wait = $("said").textContent && player.playing ? SPOKEN : 150;
+  spoken = setTimeout(() => {
+    const row = chosen.row(chosen.last);
+    if (!row) return;
+    const { what, more, bars } = inWords(model, row);
+    const sure = bars?.length ? `${(100 * bars[0][1]).toFixed(1)} %` : more;
+    $("said").textContent = [`Step ${chosen.last} of ${chosen.name}: ${what}`, sure].filter(Boolean).join(", ");
+  }, wait);
+}
+
+// -- what is pressed -------------------------------------------------------------------------------------------------
+
+function showPlayer() {
+  const { steps, at, playing } = player;
+  $("play").disabled = !steps.length;
+  $("rewind").disabled = !at;
+  $("play").textContent = playing ? "Pause" : "Play";
+  $("progress").max = steps.length || 1;
+  $("progress").value = at;
+  if (steps.length) $("filed").textContent = `${at} of ${steps.length} steps pushed.`;
+}
+
+function showRate() {
+  player.rate = RATES[$("speed").value];
+  $("rate").textContent = `${player.rate} ${player.rate === 1 ? "step" : "steps"}/s`;
+}
+
+$("typed").addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt(async () => {
+    await ready;
+    const steps = typed($("step").value, model);
+    if (!steps.length) throw new Error(`Nothing to push. ${$("hint").textContent}`);
+    for (const x of steps) await push(x);
+    $("step").value = "";
+  });
+});
+
+$("file").addEventListener("change", () =>
+  attempt(async () => {
+    const [file] = $("file").files;
+    if (!file) return;
+    player.load([]);
+    await ready;
+    const steps = filed(await file.text(), model);
+    if (!steps.length) throw new Error(`${file.name} has no steps. Choose another file.`);
+    player.load(steps);
+    $("play").focus();
+  }),
+);
+
+$("play").addEventListener("click", () => attempt(async () => (player.playing ? player.pause() : player.play())));
+$("rewind").addEventListener("click", () => player.rewind());
+$("speed").addEventListener("input", showRate);
+$("part").addEventListener("change", draw);
+
+$("fork").addEventListener("click", () =>
+  attempt(async () => {
+    const copy = await chosen.fork(`what-if ${++forks}`);
+    tracks.push(copy);
+    choose(copy);
+  }),
+);
+
+$("reset").addEventListener("click", () =>
+  attempt(async () => {
+    player.pause();
+    const old = tracks;
+    if (player.steps.length) player.rewind();
+    begin();
+    await Promise.all(old.map((track) => track.end()));
+  }),
+);
+
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  for (const view of views) view.forget();
+  draw();
+});
+
+addEventListener("pageshow", (event) => event.persisted && location.reload()); // its sequences are gone
+addEventListener("pagehide", () => tracks?.forEach((track) => track.end()));
+showRate();
+const ready = start();
+attempt(() => ready);

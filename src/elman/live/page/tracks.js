@@ -1,0 +1,44 @@
+// Sequences that are watched: the first, and those that were forked from it to see what would be, if.
+
+import { forget, fork } from "./api.js";
+import { Stream } from "./stream.js";
+
+const KEPT = 2000; // steps of each that the page remembers
+export const MOST = 4;
+
+export class Track {
+  #rows = new Map();
+
+  /** from: the step at which it was forked; of the first sequence 0 */
+  constructor(name, told, { steps = 0 } = {}) {
+    this.key = `page ${name} ${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
+    Object.assign(this, { name, told, from: steps, last: steps });
+    this.stream = new Stream(this.key, steps, told);
+  }
+
+  /** {x, said, y, state} of a step, or undefined. */
+  row(number) {
+    return this.#rows.get(number);
+  }
+
+  async push(x) {
+    const { number, answer, y, state } = await this.stream.push(x);
+    this.last = number;
+    this.#rows.set(number, { x, said: answer, y, state });
+    this.#rows.delete(number - KEPT);
+  }
+
+  /** A copy that goes on by itself. */
+  async fork(name) {
+    const copy = new Track(name, this.told, { steps: this.last });
+    await fork(this.key, copy.key);
+    copy.#rows = new Map(this.#rows);
+    return copy;
+  }
+
+  /** Leaves nothing behind, on the server neither. */
+  async end() {
+    this.stream.close();
+    if (this.last) await forget(this.key);
+  }
+}

@@ -1,0 +1,344 @@
+"""The live page in headless Chromium: what a user does, and what the page shows; pictures of it are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.live.test_server import served
+from tests.steps.models import fitted, forecaster, steps_for
+
+pytest.importorskip("fastapi")
+sync = pytest.importorskip("playwright.sync_api")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
+expect = sync.expect
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+LAPTOP, PHONE = (1280, 800), (390, 844)
+INK = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(v => v > 0)"
+WIDER = "() => document.documentElement.scrollWidth - innerWidth"
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address():
+    with served(fitted("classifier max")) as url:
+        yield url
+
+
+@pytest.fixture
+def opened(chromium):
+    """Opens the page as on a screen; in the end its console must be empty."""
+    contexts, complaints = [], []
+
+    def open_page(url, size=LAPTOP, scheme="light"):
+        context = chromium.new_context(viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda problem: complaints.append(str(problem)))
+        page.goto(url)
+        page.complaints = complaints
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture
+def picture(tmp_path):
+    """Keeps a picture of a page: with those of CI where it has a folder for them."""
+    folder = Path(os.environ.get("ELMAN_ARTEFACTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def keep(page, name):
+        page.screenshot(path=folder / f"page-{name}.png", full_page=True)
+        assert (folder / f"page-{name}.png").stat().st_size > 10_000
+
+    return keep
+
+
+def push(page, text):
+    page.get_by_label("Push steps").fill(text)
+    page.get_by_label("Push steps").press("Enter")
+
+
+def after(page, step, number=0):
+    """Waits for the answer after a step, of one of the sequences; gives what it says."""
+    answer = page.locator(".said").nth(number)
+    expect(answer.locator("small")).to_have_text(re.compile(rf"^after step {step}(:|$)"))
+    return answer.locator(".what").inner_text().split("\n")[0]
+
+
+def play(page, path):
+    page.get_by_label("Play a file").set_input_files(path)
+    expect(page.locator("#play")).to_be_enabled()
+    page.get_by_label("Speed").fill("6")
+    page.locator("#play").click()
+
+
+def test_steps_that_are_typed_are_answered_and_drawn(address, opened, picture):
+    page = opened(address)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sequence classifier")
+    push(page, "0.5, 1000; null, 990; 1, null")
+    stream = fitted("classifier max").stream()
+    for x in ([0.5, 1000.0], [float("nan"), 990.0], [1.0, float("nan")]):
+        y = stream.push(x)
+    assert after(page, 3) == stream.answer(y)["label"]
+    assert page.locator(".bars span").first.inner_text() == f"{100 * max(y):.1f} %"
+    expect(page.locator("#said")).to_contain_text("Step 3 of main")
+    charts = page.locator("canvas")
+    assert charts.count() == 4, "probabilities, two inputs, the state"
+    assert all(chart.evaluate(INK) for chart in charts.all())
+    expect(page.get_by_label("Push steps")).to_have_value("")
+    picture(page, "classifier")
+
+
+def test_the_state_is_the_model_s(address, opened):
+    page = opened(address)
+    push(page, "0.5, 1000; 1, 990")
+    after(page, 2)
+    stream = fitted("classifier max").stream()
+    stream.push([0.5, 1000.0])
+    stream.push([1.0, 990.0])
+    page.get_by_role("img", name="Hidden state").focus()
+    page.keyboard.press("ArrowDown")
+    told = page.locator("#heat output").inner_text()
+    assert told.startswith("step 2, row 2: ")
+    value = float(told.split(": ")[1].replace("−", "-"))
+    assert value == pytest.approx(stream.state["h"][0, 1], rel=1e-3)
+    page.get_by_label("Part").select_option("most")
+    expect(page.get_by_role("img", name="Hidden state: 8 rows, steps 1 to 2")).to_be_visible()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json"])
+def test_a_file_is_played_step_by_step(address, opened, tmp_path, form):
+    steps = [[round(0.1 * i, 1), 1000 + i] for i in range(25)]
+    written = {
+        "csv": "load,speed\n" + "".join(f"{a},{b}\n" for a, b in steps),
+        "jsonl": "".join(json.dumps({"x": step}) + "\n" for step in steps),
+        "json": json.dumps(steps),
+    }
+    path = tmp_path / f"steps.{form}"
+    path.write_text(written[form])
+    page = opened(address)
+    play(page, path)
+    stream = fitted("classifier max").stream()
+    for step in steps:
+        y = stream.push(step)
+    assert after(page, 25) == stream.answer(y)["label"]
+    expect(page.locator("#filed")).to_have_text("25 of 25 steps pushed.")
+    expect(page.locator("#play")).to_have_text("Play")
+
+
+def test_playing_pauses_and_goes_on(address, opened, tmp_path):
+    path = tmp_path / "steps.csv"
+    path.write_text("1,1000\n" * 200)
+    page = opened(address)
+    play(page, path)
+    expect(page.locator(".said")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("#play")).to_have_text("Play")
+    at = page.locator("#progress").get_attribute("value")
+    page.wait_for_timeout(150)
+    assert page.locator("#progress").get_attribute("value") == at and 0 < int(at) < 200
+    page.locator("#play").click()
+    after(page, 200)
+
+
+def test_what_ifs_go_their_own_ways(address, opened, picture):
+    page = opened(address)
+    expect(page.get_by_role("button", name="Fork here")).to_be_disabled()
+    push(page, "0.5, 1000; 1, 990")
+    after(page, 2)
+    page.get_by_role("button", name="Fork here").click()
+    expect(page.get_by_role("radio", name="what-if 1")).to_be_checked()
+    push(page, "-30, 900; -30, 900")
+    after(page, 4, 1)
+    page.get_by_role("radio", name="main").check()
+    push(page, "30, 1100")
+    stream = fitted("classifier max").stream()
+    for x in ([0.5, 1000.0], [1.0, 990.0]):
+        stream.push(x)
+    other = stream.fork()
+    assert after(page, 3, 0) == stream.answer(stream.push([30.0, 1100.0]))["label"]
+    other.push([-30.0, 900.0])
+    y = other.push([-30.0, 900.0])
+    assert after(page, 4, 1) == other.answer(y)["label"]
+    assert page.locator(".said").nth(1).locator(".bars span").first.inner_text() == f"{100 * max(y):.1f} %"
+    expect(page.locator(".u-legend").first).to_contain_text("what-if 1")
+    picture(page, "what-ifs")
+    page.get_by_role("button", name="Drop what-if 1").click()
+    expect(page.locator(".said")).to_have_count(1)
+    page.get_by_role("button", name="Start again").click()
+    expect(page.locator("#answers")).to_contain_text("Nothing yet")
+    push(page, "1, 1000")
+    after(page, 1)
+
+
+def test_what_is_no_step_is_a_line_and_stops_nothing(address, opened, tmp_path, picture):
+    page = opened(address)
+    problem = page.get_by_role("alert")
+    for text, line in (
+        ("", "Nothing to push"),
+        ("1, up", "a step must be numbers, got “up”"),
+        ("1, 2, 3", "a step must be 2 numbers"),
+        ("1, 1e30", "must be finite"),
+        ("[1, 2", "not JSON"),
+    ):
+        push(page, text)
+        expect(problem).to_contain_text(line)
+    picture(page, "problem")
+    push(page, "1, 1000")
+    after(page, 1)
+    expect(problem).to_be_hidden()
+    path = tmp_path / "steps.jsonl"
+    path.write_text('[1, 1000]\n"up"\n[2, 990]\n')
+    play(page, path)
+    expect(problem).to_contain_text("Row 2 was left out")
+    page.locator("#play").click()
+    after(page, 3)
+    (tmp_path / "none.csv").write_text("\n")
+    page.get_by_label("Play a file").set_input_files(tmp_path / "none.csv")
+    expect(problem).to_contain_text("none.csv has no steps")
+
+
+def test_all_of_it_by_keyboard_alone(address, opened):
+    page = opened(address)
+    expect(page.locator("#hint")).to_contain_text("2 numbers")
+    page.keyboard.press("Tab")
+    page.keyboard.type("1, 1000; 2, 990")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Push")).to_be_focused()
+    page.keyboard.press("Enter")
+    after(page, 2)
+    for _ in range(10):
+        page.keyboard.press("Tab")
+        if page.get_by_role("button", name="Fork here").evaluate("button => button === document.activeElement"):
+            break
+    ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert ring == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("radio", name="what-if 1")).to_be_checked()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("radio", name="what-if 1")).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_role("radio", name="main")).to_be_checked()
+    expect(page.get_by_role("radio", name="main")).to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "charts"),
+    [
+        ("detector", "larm", 4),
+        ("letters", "next:", 2),
+        ("tagger crf=False spelling=0", "", 2),
+        ("tagger crf=True spelling=6", "", 2),
+        ("tagger of numbers", "", 4),
+        ("notes", "note", 6),
+        ("forecaster", "next:", 2),
+    ],
+)
+def test_every_kind_on_a_phone_in_the_dark(opened, picture, name, what, charts):
+    model = forecaster(("a",)) if name == "forecaster" else fitted(name)
+    steps = [10, 11, 12.5, 13] if name == "forecaster" else steps_for(name)
+    named = isinstance(steps[0], str)
+    text = "".join(steps) if name == "letters" else " ".join(steps) if named else None
+    told = json.dumps([x if x is None else _plain(x) for x in steps]) if text is None else text
+    with served(model) as url:
+        page = opened(url, PHONE, "dark")
+        push(page, told)
+        assert what in after(page, len(steps))
+        assert page.locator("canvas").count() == charts
+        page.get_by_role("button", name="Fork here").click()
+        expect(page.locator(".said")).to_have_count(2)
+        assert page.evaluate(WIDER) <= 0, "nothing is to be scrolled sideways"
+        red, green, blue = map(
+            int, re.findall(r"\d+", page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        )
+        assert max(red, green, blue) < 60
+        picture(page, f"{name.replace(' ', '-').replace('=', '-')}-phone-dark")
+        page.close(run_before_unload=False)
+
+
+def _plain(x):
+    """A step as JSON has it: null for what was not measured."""
+    if not hasattr(x, "__len__"):
+        return x
+    return [None if v != v else float(v) for v in x]
+
+
+def test_a_token_is_asked_for_once(opened):
+    with served(fitted("classifier max"), token="word") as url:
+        page = opened(url)
+        dialog = page.get_by_role("dialog")
+        for word in ("no", "word"):
+            dialog.get_by_label("Token").fill(word)
+            dialog.get_by_label("Token").press("Enter")
+            if word == "no":
+                expect(dialog).to_contain_text("not the server's")
+        expect(dialog).to_be_hidden()
+        push(page, "1, 1000")
+        after(page, 1)
+        page.reload()
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sequence classifier")
+        assert not dialog.is_visible()
+        page.close()
+        page.complaints[:] = [one for one in page.complaints if "401" not in one]  # Chromium tells each by itself
+
+
+def test_a_lost_connection_is_taken_up_again(opened, tmp_path):
+    import socket
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    model = fitted("classifier max")
+    with served(model, store=tmp_path / "s.db", port=port) as url:
+        page = opened(url)
+        push(page, "1, 1000; 2, 990")
+        after(page, 2)
+    push(page, "3, 1000")
+    expect(page.locator("#link")).to_have_text("connecting again…")
+    with served(model, store=tmp_path / "s.db", port=port):
+        stream = model.stream()
+        y = [stream.push(x) for x in ([1.0, 1000.0], [2.0, 990.0], [3.0, 1000.0])][-1]
+        assert after(page, 3) == stream.answer(y)["label"]
+        assert page.locator(".bars span").first.inner_text() == f"{100 * max(y):.1f} %"
+        page.complaints[:] = [one for one in page.complaints if "WebSocket" not in one]
+
+
+def test_nothing_is_left_on_the_server(opened):
+    with served(fitted("classifier max")) as url:
+        page = opened(url)
+        push(page, "1, 1000")
+        after(page, 1)
+        kept = page.evaluate("fetch('/metrics').then(found => found.text())")
+        assert "elman_sessions 1.0" in kept
+        page.get_by_role("button", name="Start again").click()
+        expect(page.locator("#answers")).to_contain_text("Nothing yet")
+        page.wait_for_timeout(200)
+        assert "elman_sessions 0.0" in page.evaluate("fetch('/metrics').then(found => found.text())")
