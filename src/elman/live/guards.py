@@ -68,8 +68,11 @@ class Guard:
             return 429, f"at most {self.limits.rate:g} requests a second, got more. Ask again in a second."
         length = headers.get(b"content-length", b"0")
         if length.isdigit() and int(length) > self.limits.body:
-            return 413, f"a request must have at most {self.limits.body} bytes, got {int(length)}. Send it in parts."
+            return self._too_large(int(length))
         return None
+
+    def _too_large(self, got: object) -> tuple[int, str]:
+        return 413, f"a request must have at most {self.limits.body} bytes, got {got}. Send it in parts."
 
     def _may(self, headers: dict[bytes, bytes], scope: Any) -> bool:
         if self.token is None:
@@ -98,8 +101,7 @@ class Guard:
             size += len(messages[-1].get("body", b""))
             more = messages[-1].get("more_body", False)
         if size > self.limits.body:
-            text = f"a request must have at most {self.limits.body} bytes, got more. Send it in parts."
-            await _answer(413, text)(scope, receive, send)
+            await _answer(*self._too_large("more"))(scope, receive, send)
             return
         waiting = iter(messages)
 

@@ -33,6 +33,7 @@ from elman.live.messages import (
     State,
 )
 from elman.live.sessions import LONGEST, BegunError, OutOfTurnError, Sessions
+from elman.steps import Stream
 
 Key = Annotated[str, Path(min_length=1, max_length=LONGEST, examples=["pump 7"])]
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -97,13 +98,14 @@ class Server:
         """What the model says of whole sequences, each from the beginning."""
         if (steps := sum(map(len, sequences))) > self.limits.steps:
             raise _RefusedError(413, f"a request must have at most {self.limits.steps} steps, got {steps}.")
-        with Sessions(self.sessions.engine.step, most=len(sequences), every=2**40) as own:
-            keys = [str(i) for i, sequence in enumerate(sequences) for _ in sequence]
-            if empty := [i for i, sequence in enumerate(sequences) if not sequence]:
-                raise DataError(f"a sequence must have a step, sequence {empty[0]} has none. Leave it out.")
-            y = own.push_many(keys, [x for sequence in sequences for x in sequence])
-        ends = np.cumsum([len(sequence) for sequence in sequences])
-        return [self._answer(y[end - 1], len(s)) for end, s in zip(ends, sequences, strict=True)]
+        if empty := [i for i, sequence in enumerate(sequences) if not sequence]:
+            raise DataError(f"a sequence must have a step, sequence {empty[0]} has none. Leave it out.")
+        answers = []
+        for sequence in sequences:
+            stream = Stream(self.sessions.engine)
+            *_, y = map(stream.push, sequence)
+            answers.append(self._answer(y, stream.steps))
+        return answers
 
 
 class _RefusedError(Exception):

@@ -82,23 +82,20 @@ class StackStep(Causal):
         self.head = None if head is None else frozen(head)
         self.says = frozen(says or Says(stack.hidden_size if head is None else head.out_features))
         self.inputs, self.outputs = self.reads.inputs, self.says.outputs
-        shape = stack.num_layers, stack.hidden_size
-        own = tuple(Part(name, shape, stack.cell.initial.get(name, 0.0)) for name in stack.cell.states)
-        self.parts = own + self.pooling.parts + self.says.parts
+        self.parts = parts_of(stack) + self.pooling.parts + self.says.parts
 
     def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One step."""
         count, pooled = len(self.stack.cell.states), len(self.pooling.parts)
         own, middle, last = state[:count], state[count : count + pooled], state[count + pooled :]
-        h, new = self.stack.step(self.reads(x), tuple(part.transpose(0, 1) for part in own))
+        h, new = step_of(self.stack, self.reads(x), own)
         h, middle = self.pooling(h, middle)
         y, last = self.says(h if self.head is None else self.head(h), last)
-        return y, (*(part.transpose(0, 1) for part in new), *middle, *last)
+        return y, (*new, *middle, *last)
 
     def initial(self, rows: int) -> tuple[Tensor, ...]:
         """The state before the first step, a learned one too."""
-        own = (part.transpose(0, 1) for part in self.stack.initial_state(rows))
-        return (*own, *super().initial(rows)[len(self.stack.cell.states) :])
+        return first_of(self.stack, rows) + super().initial(rows)[len(self.stack.cell.states) :]
 
     def encode(self, step: Any) -> np.ndarray:
         """Numbers as they are; of a name its code, or its vector where that depends on how it is spelt."""
@@ -114,6 +111,26 @@ class StackStep(Causal):
     def answer(self, y: np.ndarray) -> dict[str, Any]:
         """As `says` puts it."""
         return self.says.answer(y)
+
+
+# A sequence's state is one row here, and one column in `Recurrent`: (B, L, H) against (L, B, H).
+
+
+def parts_of(stack: Recurrent) -> tuple[Part, ...]:
+    """What a stack of layers keeps of a sequence."""
+    shape = stack.num_layers, stack.hidden_size
+    return tuple(Part(name, shape, stack.cell.initial.get(name, 0.0)) for name in stack.cell.states)
+
+
+def first_of(stack: Recurrent, rows: int) -> tuple[Tensor, ...]:
+    """The same before the first step, learned or not."""
+    return tuple(part.transpose(0, 1) for part in stack.initial_state(rows))
+
+
+def step_of(stack: Recurrent, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """x (B, F) and what is kept to h (B, H) and what is kept then."""
+    h, new = stack.step(x, tuple(part.transpose(0, 1) for part in state))
+    return h, tuple(part.transpose(0, 1) for part in new)
 
 
 M = TypeVar("M", bound=nn.Module)

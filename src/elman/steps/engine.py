@@ -17,8 +17,8 @@ from elman.backends.native import cache
 from elman.backends.native.compiler import find_compiler, no_compiler_reason
 from elman.errors import CompileError, OptionError
 from elman.steps.causal import GREATEST, Causal, StackStep
-from elman.steps.parts import Reads
-from elman.steps.program import Program, program, size_of
+from elman.steps.parts import Reads, layout
+from elman.steps.program import Program, program
 
 WORTH = 64
 """sequences for each thread, below which a thread costs more than it saves"""
@@ -69,14 +69,14 @@ class Engine:
     """
 
     def __init__(self, step: Causal, *, compiled: bool = True) -> None:
-        self.step, self.why = step, "it was not to be compiled"
+        self.step = step
+        self.why: str | None = "it was not to be compiled"
         self.first = flatten(step.initial(1))[0]
         self.finite = isinstance(step, StackStep) and type(step.reads) is Reads
         self._code = None
         if compiled:
             try:
                 self._build(program(step, number="double"))
-                self.why = None
             except (CompileError, OptionError) as reason:
                 self.why = str(reason)
 
@@ -97,7 +97,7 @@ class Engine:
         text = "\n".join([head, made.text, named, limit, CALLS])
         code = ctypes.CDLL(str(cache.library(text, compiler, "step")))
         code.elman_step.restype, code.elman_steps.restype = ctypes.c_int, None
-        self._code = code
+        self._code, self.why = code, None
         self._numbers = [np.ascontiguousarray(a) for a in (made.weights, made.vectors, made.measures)]
         self._given = [_at(a) for a in self._numbers]
 
@@ -166,13 +166,10 @@ def _run(step: Causal, x: np.ndarray, y: np.ndarray, states: np.ndarray) -> None
 
 def unflatten(step: Causal, states: np.ndarray) -> tuple[Tensor, ...]:
     """(n, S) as parts (n, *shape)."""
-    found, at = [], 0
-    for part in step.parts:
-        size = size_of((part,))
-        piece = np.ascontiguousarray(states[:, at : at + size])
-        found.append(torch.from_numpy(piece).reshape(len(states), *part.shape))
-        at += size
-    return tuple(found)
+    return tuple(
+        torch.from_numpy(np.ascontiguousarray(states[:, place])).reshape(len(states), *part.shape)
+        for part, place in layout(step.parts)
+    )
 
 
 def flatten(state: tuple[Tensor, ...]) -> np.ndarray:

@@ -6,7 +6,7 @@ Each is a small module that says in PyTorch what it computes; `steps.program` wr
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +27,23 @@ class Part(NamedTuple):
     name: str
     shape: tuple[int, ...]
     start: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """How many numbers it is."""
+        return math.prod(self.shape)
+
+
+def layout(parts: Sequence[Part]) -> Iterator[tuple[Part, slice]]:
+    """Each part, and where it lies among the numbers of a state, all parts one after another.
+
+    >>> list(layout([Part("h", (2, 3)), Part("steps", (1,))]))[1][1]
+    slice(6, 7, None)
+    """
+    at = 0
+    for part in parts:
+        yield part, slice(at, at + part.size)
+        at += part.size
 
 
 # -- what is read ----------------------------------------------------------------------------------------------------

@@ -22,7 +22,6 @@ from elman.steps.parts import (
     Chances,
     Looked,
     Measured,
-    Part,
     Pool,
     PoolAttention,
     PoolMax,
@@ -31,6 +30,7 @@ from elman.steps.parts import (
     Reads,
     Says,
     Units,
+    layout,
 )
 from elman.steps.portable import mathematics
 from elman.steps.writer import Writer
@@ -107,17 +107,12 @@ def program(step: Causal, weights: str = "float32", *, number: str = "float") ->
     return Program(step, flat, np.concatenate(out.vectors), measures, first.astype(np.float32), text)
 
 
-def size_of(parts: tuple[Part, ...]) -> int:
-    """Numbers of a state."""
-    return sum(int(np.prod(part.shape)) for part in parts)
-
-
 def _places(out: Writer, step: StackStep) -> dict[str, str]:
     """Names in C for what is kept besides the state of the layers."""
-    count, found = len(step.stack.cell.states), {}
-    for i, part in enumerate(step.parts[count:], count):
+    found = {}
+    for part, place in list(layout(step.parts))[len(step.stack.cell.states) :]:
         found[part.name] = f"kept_{part.name}"
-        out.lines.append(f"real *const kept_{part.name} = s + {size_of(step.parts[:i])};")
+        out.lines.append(f"real *const kept_{part.name} = s + {place.start};")
     return found
 
 

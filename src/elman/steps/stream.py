@@ -14,7 +14,8 @@ from elman.errors import RunError, ShapeError, suggest
 from elman.files import write_atomic
 from elman.steps.causal import Causal, StackStep, refused
 from elman.steps.engine import Engine
-from elman.steps.program import size_of
+from elman.steps.parts import layout
+from elman.steps.writer import as_array
 
 
 class Stream:
@@ -23,7 +24,6 @@ class Stream:
     model  a fitted estimator, or its `causal()`; the weights are those it had when the stream was opened
     state  where to start: what `state` of another stream gave; None: the beginning
 
-    outputs  what the numbers of an answer are: classes, names, or None
     steps    how many have been pushed since the beginning
     engine   what runs a step; `engine.why` tells why it is not compiled, where it is not
 
@@ -93,7 +93,7 @@ class Stream:
         begin = self.engine.first.copy()
         for name, view in views(self.engine.step, begin).items():
             if name in given:
-                value = _as_array(given[name])
+                value = as_array(given[name])
                 if value.shape not in (view.shape, (view.shape[0], 1, *view.shape[1:])):
                     raise ShapeError(f"{where}: part {name!r} of the state must be {view.shape}, got {value.shape}.")
                 view[...] = value.reshape(view.shape)
@@ -145,12 +145,7 @@ class Stream:
 
 def views(step: Causal, state: np.ndarray) -> dict[str, np.ndarray]:
     """The parts of a state (S,) by name, where they lie."""
-    found, at = {}, 0
-    for part in step.parts:
-        size = size_of((part,))
-        found[part.name] = state[at : at + size].reshape(part.shape)
-        at += size
-    return found
+    return {part.name: state[place].reshape(part.shape) for part, place in layout(step.parts)}
 
 
 def fingerprint(step: Causal) -> str:
@@ -163,10 +158,6 @@ def fingerprint(step: Causal) -> str:
 
 def _parts_of(state: Any) -> tuple[Any, ...]:
     return (state,) if isinstance(state, (Tensor, np.ndarray)) else tuple(state)
-
-
-def _as_array(value: Any) -> np.ndarray:
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
 
 
 def _reopened(step: Causal, state: dict[str, np.ndarray], steps: int) -> Stream:

@@ -12,7 +12,7 @@ from torch import Tensor
 from elman.data.inputs import Numbers
 from elman.estimators.anomalies.alarm import Alarm
 from elman.estimators.anomalies.network import NextStepNetwork, Said
-from elman.steps.causal import Causal, as_step, frozen
+from elman.steps.causal import Causal, as_step, first_of, frozen, parts_of, step_of
 from elman.steps.parts import Measured, Part
 
 
@@ -28,11 +28,10 @@ class DetectorStep(Causal):
     def __init__(self, network: NextStepNetwork, inputs: Numbers, alarm: Alarm) -> None:
         super().__init__()
         self.network, self.reads, self.alarm = frozen(network), Measured(inputs), alarm
-        features, stack = network.features, self.network.recurrent
+        features = network.features
         self.inputs, self.outputs = features, 2 + features
-        layers = tuple(Part(n, (stack.num_layers, stack.hidden_size)) for n in stack.cell.states)
         self.parts = (
-            *layers,
+            *parts_of(network.recurrent),
             Part("past", (network.lags, network.width)),
             Part("value", (features,)),
             Part("above", (max(1, alarm.smooth - 1),)),
@@ -41,9 +40,8 @@ class DetectorStep(Causal):
 
     def initial(self, rows: int) -> tuple[Tensor, ...]:
         """The state before the first step."""
-        stack = self.network.recurrent
-        own = tuple(part.transpose(0, 1) for part in stack.initial_state(rows))
-        return (*own, *super().initial(rows)[len(own) :])
+        own = first_of(self.network.recurrent, rows)
+        return own + super().initial(rows)[len(own) :]
 
     def forward(self, x: Tensor, state: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
         """One step."""
@@ -53,7 +51,7 @@ class DetectorStep(Causal):
         value = torch.where(there, read[:, :features], value)  # a better guess for a missing one than the mean
         read = torch.cat([value, read[:, features:]], 1)
         past = torch.where(begun.unsqueeze(2) > 0, past, read.unsqueeze(1))
-        h, new = self.network.recurrent.step(past[:, -1], tuple(part.transpose(0, 1) for part in own))
+        h, new = step_of(self.network.recurrent, past[:, -1], own)
         p = self.network.head(h).unflatten(-1, (features, -1)).unsqueeze(1)
         location = self.network.linear(past.transpose(1, 2)).transpose(1, 2)
         counts = (there & (begun > 0)).float()  # of the first step nothing can be said
@@ -67,7 +65,7 @@ class DetectorStep(Causal):
         y = torch.cat([score, surprise, expected.float()], 1)
         kept = torch.cat([above, excess], 1)[:, -above.shape[1] :]
         past = torch.cat([past[:, 1:], read.unsqueeze(1)], 1)
-        return y, (*(part.transpose(0, 1) for part in new), past, value, kept, torch.ones_like(begun))
+        return y, (*new, past, value, kept, torch.ones_like(begun))
 
     def encode(self, step: Any) -> np.ndarray:
         """Numbers as they are."""
