@@ -3,100 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-from pathlib import Path
 
 import pytest
 
+from tests.live.browser import INK, PHONE, after, expect, play, push
 from tests.live.test_server import served
 from tests.steps.models import fitted, forecaster, steps_for
 
 pytest.importorskip("fastapi")
-sync = pytest.importorskip("playwright.sync_api")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs a Chromium")
-expect = sync.expect
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-LAPTOP, PHONE = (1280, 800), (390, 844)
-INK = "canvas => canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some(v => v > 0)"
 WIDER = "() => document.documentElement.scrollWidth - innerWidth"
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    with sync.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
 def address():
     with served(fitted("classifier max")) as url:
         yield url
-
-
-@pytest.fixture
-def opened(chromium):
-    """Opens the page as on a screen; in the end its console must be empty."""
-    contexts, complaints = [], []
-
-    def open_page(url, size=LAPTOP, scheme="light"):
-        context = chromium.new_context(viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda problem: complaints.append(str(problem)))
-        page.goto(url)
-        page.complaints = complaints
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert not complaints
-
-
-@pytest.fixture
-def picture(tmp_path):
-    """Keeps a picture of a page: with those of CI where it has a folder for them."""
-    folder = Path(os.environ.get("ELMAN_ARTEFACTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-
-    def keep(page, name):
-        page.screenshot(path=folder / f"page-{name}.png", full_page=True)
-        assert (folder / f"page-{name}.png").stat().st_size > 10_000
-
-    return keep
-
-
-def push(page, text):
-    page.get_by_label("Push steps").fill(text)
-    page.get_by_label("Push steps").press("Enter")
-
-
-def after(page, step, number=0):
-    """Waits for the answer after a step, of one of the sequences; gives what it says."""
-    answer = page.locator(".said").nth(number)
-    expect(answer.locator("small")).to_have_text(re.compile(rf"^after step {step}(:|$)"))
-    return answer.locator(".what").inner_text().split("\n")[0]
-
-
-def play(page, path):
-    page.get_by_label("Play a file").set_input_files(path)
-    expect(page.locator("#play")).to_be_enabled()
-    page.get_by_label("Speed").fill("6")
-    page.locator("#play").click()
 
 
 def test_steps_that_are_typed_are_answered_and_drawn(address, opened, picture):

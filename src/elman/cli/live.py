@@ -33,7 +33,11 @@ def stream(
 def export(
     run: Run,
     to: Annotated[
-        str, typer.Option(help="c: one C99 file and a header; onnx: whole sequences, and one step with its state.")
+        str,
+        typer.Option(
+            help="c: one C99 file and a header; wasm: the same for browsers, with a page to try it; "
+            "onnx: whole sequences, and one step with its state."
+        ),
     ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to. [RUN/export]")] = None,
     name: Annotated[str | None, typer.Option(help="Of the files, and of the functions in C. [that of RUN]")] = None,

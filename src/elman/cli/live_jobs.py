@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from elman.cli.jobs import kept_columns, load_cells
 from elman.errors import MissingExtraError, OptionError
@@ -16,6 +16,9 @@ from elman.estimators import Forecaster, load
 from elman.live.lines import answers
 from elman.live.sessions import Sessions
 from elman.steps import Stream
+
+if TYPE_CHECKING:
+    from elman.export import Exported
 
 
 def run_stream(run: Path, state: Path | None, every: int, series: str | None, cells: Path | None) -> None:
@@ -44,9 +47,9 @@ def run_export(
     run: Path, to: str, out: Path | None, name: str | None, cells: Path | None, *, int8: bool, main: bool
 ) -> None:
     """The files, and what they weigh."""
-    known = {"c": _export_c, "onnx": _export_onnx}
+    known = {"c": _export_c, "onnx": _export_onnx, "wasm": _export_wasm}
     if to not in known:
-        raise OptionError(f"elman export: --to must be {' or '.join(known)}, got {to!r}.")
+        raise OptionError(f"elman export: --to must be {', '.join(list(known)[:-1])} or {list(known)[-1]}, got {to!r}.")
     if to != "c" and (int8 or main):
         raise OptionError(f"elman export: --int8 and --main are for --to c, got --to {to}. Leave them out.")
     load_cells(cells, None)
@@ -62,12 +65,30 @@ def _export_c(model: Any, folder: Path, name: str, *, int8: bool, main: bool) ->
 
     made = to_c(model, folder, name, weights="int8" if int8 else "float32", main=main)
     print(f"Written:  {made.source}, {made.header.name}")
+    _tell_c(made)
+
+
+def _tell_c(made: Exported) -> None:
     print(f"Flash:    {_bytes(made.weights)} of numbers{_and(made.code, ' of code on this machine')}")
     print(f"RAM:      {_bytes(made.state)} of state for each sequence{_and(made.stack, ' of stack in a step')}")
     if made.error is not None:
         print(f"Parity:   {made.error:.1e} from the model at most, over random steps")
     if made.agreement is not None:
         print(f"          the same most probable answer in {made.agreement:.1%} of them")
+
+
+def _export_wasm(model: Any, folder: Path, name: str, *, int8: bool, main: bool) -> None:
+    """The module, the C that it is made of, and the live page around it."""
+    from elman.export import to_wasm
+    from elman.live.standalone import write_page
+
+    step = model.causal()
+    made = to_wasm(step, folder, name)
+    print(f"Written:  {made.path}, {_bytes(made.size)}; {made.c.source.name}, {made.c.header.name}")
+    page = made.path.with_suffix(".html")
+    write_page(step, made.path, name, page)
+    print(f"          {page}, {_bytes(page.stat().st_size)}: a page to try it in, with no server")
+    _tell_c(made.c)
 
 
 def _export_onnx(model: Any, folder: Path, name: str, *, int8: bool, main: bool) -> None:

@@ -77,6 +77,7 @@ def to_c(
     name = _checked(name)
     made = program(causal_of(model), weights)
     folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     source, header = folder / f"{name}.c", folder / f"{name}.h"
     write_atomic(header, _header(made, name).encode())
     write_atomic(source, _source(made, name, main=main).encode())

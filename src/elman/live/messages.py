@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from elman.live.sessions import LONGEST
+from elman.steps import Causal
 
 Key = Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["pump 7"])]
 Number = Annotated[
@@ -105,3 +106,15 @@ class Refusal(BaseModel):
 
     error: str
     expected: int | None = Field(None, description="of a number out of turn: the one that is")
+
+
+def about(step: Causal) -> dict[str, Any]:
+    """What a model reads, what it says, and what its state is made of."""
+    return {
+        "model": step.where.split(".")[0],
+        "reads": getattr(getattr(step, "codes", None), "analyzer", None) or "numbers",
+        "inputs": step.inputs,
+        "outputs": step.outputs,
+        "names": getattr(getattr(step, "says", None), "names", None),
+        "state": {part.name: list(part.shape) for part in step.parts},
+    }

@@ -31,6 +31,7 @@ from elman.live.messages import (
     Sequences,
     Session,
     State,
+    about,
 )
 from elman.live.sessions import LONGEST, BegunError, OutOfTurnError, Sessions
 from elman.steps import Stream
@@ -198,18 +199,7 @@ def _add_tellings(app: FastAPI, server: Server) -> None:
     @app.get("/v1/model")
     def model() -> dict[str, Any]:
         """What it reads, what it says, and what its state is made of."""
-        step = server.sessions.engine.step
-        names = getattr(getattr(step, "says", None), "names", None)
-        cut = getattr(getattr(step, "codes", None), "analyzer", None)
-        parts = {part.name: list(part.shape) for part in step.parts}
-        return {
-            "model": step.where.split(".")[0],
-            "reads": cut or "numbers",
-            "inputs": step.inputs,
-            "outputs": step.outputs,
-            "names": names,
-            "state": parts,
-        }
+        return about(server.sessions.engine.step)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

@@ -73,7 +73,7 @@ class Sessions:
             if not isinstance(value, int) or value < 1:
                 raise OptionError(f"Sessions: {name} must be a whole number ≥ 1, got {value!r}.")
         step = model if isinstance(model, Causal) else model.causal()
-        self.engine = Engine(step)
+        self.engine = Engine(step, crowd=True)
         given = store is None or isinstance(store, (str, Path))
         self.store: Store = SQLiteStore(store, fingerprint(step)) if given else store  # pyright: ignore
         self.most, self.every, self.seconds, self.threads = most, every, seconds, threads

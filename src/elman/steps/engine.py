@@ -52,7 +52,12 @@ int elman_step(const Job *j)
 void elman_steps(const weight *w, const real *v, const input *m, real *states, long n, const int64_t *rows,
                  const input *x, real *y)
 {
-    for (long i = 0; i < n; i++) step(w, v, m, states + rows[i] * STATE, x + i * INPUTS, y + i * OUTPUTS);
+    long i = 0;
+#ifdef CROWD
+    for (; i + TOGETHER <= n; i += TOGETHER)
+        step_together(w, v, m, states, rows + i, x + i * INPUTS, y + i * OUTPUTS);
+#endif
+    for (; i < n; i++) step(w, v, m, states + rows[i] * STATE, x + i * INPUTS, y + i * OUTPUTS);
 }
 """
 
@@ -66,9 +71,10 @@ class Engine:
     why    why it does not run as C; None where it does
 
     compiled  False: in PyTorch, whatever there is
+    crowd     whether it is to run many sequences at once, for which there is C of its own
     """
 
-    def __init__(self, step: Causal, *, compiled: bool = True) -> None:
+    def __init__(self, step: Causal, *, compiled: bool = True, crowd: bool = False) -> None:
         self.step = step
         self.why: str | None = "it was not to be compiled"
         self.first = flatten(step.initial(1))[0]
@@ -76,7 +82,7 @@ class Engine:
         self._code = None
         if compiled:
             try:
-                self._build(program(step, number="double"))
+                self._build(program(step, number="double", many=crowd))
             except (CompileError, OptionError) as reason:
                 self.why = str(reason)
 
@@ -92,7 +98,7 @@ class Engine:
             "FINITE": +self.finite,
         }
         named = f"enum {{ {', '.join(f'{name} = {size}' for name, size in sizes.items())} }};"
-        limit = f"#define GREATEST {GREATEST!r}"
+        limit = f"#define GREATEST {GREATEST!r}{chr(10) + '#define CROWD' if made.many else ''}"
         head = "/* One step of a model, written by elman: do not edit. */"
         text = "\n".join([head, made.text, named, limit, CALLS])
         code = ctypes.CDLL(str(cache.library(text, compiler, "step")))

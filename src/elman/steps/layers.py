@@ -13,7 +13,7 @@ from elman.backends.native.render import Fixed, body
 from elman.graph import Graph, Traced
 from elman.graph.expression import substitute
 from elman.recurrent import Recurrent
-from elman.steps.writer import PANELS, Writer, as_array
+from elman.steps.writer import PANELS, TOGETHER, Array, Call, Item, Pointer, Writer, alone, as_array, together
 
 # A product's sums stay in registers while a panel of outputs goes through x. Short loops GCC would copy out number by
 # number before it thinks of vectors.
@@ -38,6 +38,30 @@ _REST = """    for (int j = 0; j < out; j++) {{
         z[j] += {scale}sum;
     }}
 """
+# The same for some sequences: a panel of weights is read once for all of them, each sum in the same order.
+_PANEL_TOGETHER = """    for (; out >= {n}; out -= {n}, at += {n}) {{
+        for (int part = 0; part < {n}; part += {wide}) {{
+            const weight *p = w + part;
+            real {sums};
+            for (int j = 0; j < {wide}; j++) {zero} = 0;
+            for (int k = 0; k < in; k++, p += {n}) {{
+                AS_A_LOOP for (int j = 0; j < {wide}; j++) {{
+                    {add}
+                }}
+            }}
+            for (int j = 0; j < {wide}; j++) {{
+                {store}
+            }}
+        }}
+        w += {n} * in;
+    }}
+"""
+_WIDE = """#ifdef __AVX512F__
+enum { WIDE = 32 };
+#else
+enum { WIDE = 16 };
+#endif
+"""
 NORMALISE = """/* (z - mean) / sqrt(variance + 1e-5) gain. */
 static void normalise(real *z, int n, const real *gain)
 {
@@ -50,8 +74,11 @@ static void normalise(real *z, int n, const real *gain)
 """
 
 
-def write_stack(out: Writer, stack: Recurrent) -> tuple[str, str]:
-    """Adds the lines that take `read` through all layers; the functions they call, and where the last output is."""
+def write_stack(out: Writer, stack: Recurrent, *, many: bool) -> tuple[str, str]:
+    """Adds the lines that take `read` through all layers; the functions they call, and where the last output is.
+
+    many  whether there are functions for some sequences together, too
+    """
     traced, units = stack.traced, stack.hidden_size
     fixed, lines = _cell(traced, stack.num_layers, stack.zoneout)
     below, size, at = "read", stack.input_size, {}
@@ -63,28 +90,44 @@ def write_stack(out: Writer, stack: Recurrent) -> tuple[str, str]:
         vectors = _vectors(traced, weights, _fixed_values(traced, fixed, weights), scales)
         at = {name: sum(v.size for v in list(vectors.values())[:i]) for i, name in enumerate(vectors)}
         place = out.vector(np.concatenate(list(vectors.values())))
-        out.lines.append(f"layer({', '.join(given)}, v + {place}, {below}, {size}, s + {number * units});")
-        above = f"s + {number * units}"
+        out.lines += [
+            Pointer("real", f"s_{number}", f"s + {number * units}"),
+            Call("layer", f"{', '.join(given)}, v + {place}", below, str(size), f"s_{number}"),
+        ]
+        above = f"s_{number}"
         if stack.residual and number:
-            below = below if below.isidentifier() else f"({below})"
-            out.lines.append(f"real out_{number}[{units}];")
-            out.each(units, f"out_{number}[i] = {below}[i] + s[{number * units} + i];")
             above = f"out_{number}"
+            out.lines.append(Array(above, units))
+            out.each(units, f"{above}[i] = {below}[i] + s_{number}[i];")
         below, size = above, units
-    if below.startswith("s"):
-        out.lines.append(f"const real *h = {below};")
-        below = "h"
-    return _function(traced, units, stack.layer_norm, out.quantised, at, lines), below
+    return _functions(traced, units, stack.layer_norm, out.quantised, at, lines, many=many), below
 
 
-def product(quantised: bool) -> str:
-    """z += W x, or scale (W x), as a function."""
+def product(quantised: bool, *, many: bool) -> str:
+    """z += W x, or scale (W x), as a function; of some sequences together, another one."""
     scale, moves = ("scale[j] * ", ", scale += {n}") if quantised else ("", "")
     panels = [_PANEL.format(n=n, moves=moves.format(n=n), scale=scale) for n in PANELS]
     panels.append(_REST.format(scale=scale))
     given = f"const weight *w, {'const real *scale, ' * quantised}const real *x, int in, int out, real *z"
     about = f"/* z += {'scale (W x)' if quantised else 'W x'}: `in` numbers to `out`, {PANELS[0]} at once. */"
-    return f"{_AS_A_LOOP}\n{about}\nstatic void product({given})\n{{\n{''.join(panels)}}}\n"
+    text = f"{_AS_A_LOOP}\n{about}\nstatic void product({given})\n{{\n{''.join(panels)}}}\n"
+    return text + _product_together() if many else text
+
+
+def _product_together() -> str:
+    """The product for `TOGETHER` sequences; what no panel has is left to `product`."""
+    b = range(TOGETHER)
+    add = " ".join(f"sum{i}[j] += x[{i}][k] * (real)p[j];" for i in b)
+    store = " ".join(f"z[{i}][at + part + j] += sum{i}[j];" for i in b)
+    code = ""
+    for n in PANELS:
+        wide = "WIDE" if n > 16 else str(n)
+        sums, zero = ", ".join(f"sum{i}[{wide}]" for i in b), " = ".join(f"sum{i}[j]" for i in b)
+        code += _PANEL_TOGETHER.format(n=n, wide=wide, sums=sums, zero=zero, add=add, store=store)
+    given = "const weight *w, const real *const *x, int in, int out, real *const *z"
+    rest = "    for (int b = 0; b < TOGETHER && out; b++) product(w, x[b], in, out, z[b] + at);\n"
+    head = f"{_WIDE}\n/* The same for some sequences. */\nstatic void product_together({given})"
+    return f"\n{head}\n{{\n    int at = 0;\n{code}{rest}}}\n"
 
 
 def _split(R: Tensor | None, cut: int) -> tuple[Tensor | None, Tensor | None]:
@@ -133,50 +176,67 @@ def _cell(traced: Traced, layers: int, zoneout: float) -> tuple[dict[int, int], 
     return nodes, [*loads, *text.splitlines(), *stores]
 
 
-def _function(traced: Traced, units: int, norm: bool, quantised: bool, at: dict[str, int], lines: list[str]) -> str:
-    """`layer`: x and the state, of this layer at s, to the new state."""
+def _functions(
+    traced: Traced, units: int, norm: bool, quantised: bool, at: dict[str, int], lines: list[str], *, many: bool
+) -> str:
+    """`layer`: x and the state, of this layer at s, to the new state; and, of some sequences, `layer_together`."""
+    blocks = {"W": len(traced.gates), "R": len(traced.summed), "R_apart": len(traced.apart)}
+    given = ", ".join(f"const weight *{name}" for name, rows in blocks.items() if rows) + ", const real *restrict v"
+    code = _layer(traced, units, norm, quantised, at, lines)
+    parts = [product(quantised, many=many), *([NORMALISE] if norm else [])]
+    head = "/* One layer: x (in) and the state at s to the next state. */"
+    parts.append(function(f"{head}\nstatic void layer({given}, const real *x, int in, real *restrict s)", alone(code)))
+    if many:
+        each: list[Item] = [Pointer("const real", "x", "xs[b]"), Pointer("real", "restrict s", "ss[b]")]
+        head = f"static void layer_together({given}, const real *const *xs, int in, real *const *ss)"
+        parts.append(function(head, together(code, each)))
+    return "\n".join(parts)
+
+
+def function(head: str, lines: list[str]) -> str:
+    """A function in C."""
+    return "\n".join([head, "{", *(f"    {line}" for line in lines), "}\n"])
+
+
+def _layer(traced: Traced, units: int, norm: bool, quantised: bool, at: dict[str, int], lines: list[str]) -> list[Item]:
+    """The body of `layer`."""
     gates, summed, apart = (n * units for n in map(len, (traced.gates, traced.summed, traced.apart)))
-    scale, scale_r = ("scale, ", "scale_r, ") if quantised else ("", "")
+    scale, scale_r = (", scale", ", scale_r") if quantised else ("", "")
     used = " ".join(lines)
     named = {n: at[n] for n in at if n not in "pq" or f" {n}[" in used or f"({n}[" in used}  # all of p may be in q
-    code = [f"const real *{name} = v{f' + {place}' if place else ''};" for name, place in named.items()]
-    code.append(f"real z[{gates}];")
+    code: list[Item] = [Pointer("const real", name, f"v{f' + {at}' if at else ''}") for name, at in named.items()]
+    code.append(Array("z", gates))
+    first = Call("product", f"W{scale}", "x", f"in, {gates}", "z")
     if norm:
-        code += [f"for (int i = 0; i < {gates}; i++) z[i] = 0;", f"product(W, {scale}x, in, {gates}, z);"]
+        code += [f"for (int i = 0; i < {gates}; i++) z[i] = 0;", first]
         code.append(f"normalise(z, {gates}, gain);")
         code.append(f"for (int i = 0; i < {gates}; i++) z[i] += bias[i];")
     else:
-        code += [f"for (int i = 0; i < {gates}; i++) z[i] = bias[i];", f"product(W, {scale}x, in, {gates}, z);"]
+        code += [f"for (int i = 0; i < {gates}; i++) z[i] = bias[i];", first]
     if norm and traced.recurrent:
         code += _normalised_product(traced, units, scale_r)
     else:
         if summed:
-            code.append(f"product(R, {scale_r}s, UNITS, {summed}, z);")
+            code.append(Call("product", f"R{scale_r}", "s", f"UNITS, {summed}", "z"))
         if apart:
-            further = f"scale_r + {summed}, " if quantised else ""
-            code += [f"real r[{apart}];", f"for (int i = 0; i < {apart}; i++) r[i] = bias_apart[i];"]
-            code.append(f"product(R_apart, {further}s, UNITS, {apart}, r);")
-    code += ["AS_A_LOOP for (int u = 0; u < UNITS; u++) {", *(f"    {line}" for line in lines), "}"]
-    blocks = [name for name, rows in (("W", gates), ("R", summed), ("R_apart", apart)) if rows]
-    given = ", ".join([*(f"const weight *{name}" for name in blocks), "const real *restrict v, const real *x, int in"])
-    inside = "\n".join(f"    {line}" for line in code)
-    head = "/* One layer: x (in) and the state at s to the next state. */"
-    parts = [product(quantised), *([NORMALISE] if norm else [])]
-    return "\n".join([*parts, f"{head}\nstatic void layer({given}, real *restrict s)\n{{\n{inside}\n}}\n"])
+            further = f"{scale_r} + {summed}" if quantised else ""
+            code += [Array("r", apart), f"for (int i = 0; i < {apart}; i++) r[i] = bias_apart[i];"]
+            code.append(Call("product", f"R_apart{further}", "s", f"UNITS, {apart}", "r"))
+    return [*code, "AS_A_LOOP for (int u = 0; u < UNITS; u++) {", *(f"    {line}" for line in lines), "}"]
 
 
-def _normalised_product(traced: Traced, units: int, scale: str) -> list[str]:
+def _normalised_product(traced: Traced, units: int, scale: str) -> list[Item]:
     """R h for all gates at once, normalised, then added to z or, where a gate reads it apart, to the second bias."""
     summed, apart = (n * units for n in map(len, (traced.summed, traced.apart)))
-    code = [f"real h[{summed + apart}];", f"for (int i = 0; i < {summed + apart}; i++) h[i] = 0;"]
+    code: list[Item] = [Array("h", summed + apart), f"for (int i = 0; i < {summed + apart}; i++) h[i] = 0;"]
     if summed:
-        code.append(f"product(R, {scale}s, UNITS, {summed}, h);")
+        code.append(Call("product", f"R{scale}", "s", f"UNITS, {summed}", "h"))
     if apart:
-        further = f"scale_r + {summed}, " if scale else ""
-        code.append(f"product(R_apart, {further}s, UNITS, {apart}, h + {summed});")
+        further = f"{scale} + {summed}" if scale else ""
+        code.append(Call("product", f"R_apart{further}", "s", f"UNITS, {apart}", f"h + {summed}"))
     code.append(f"normalise(h, {summed + apart}, gain_r);")
     if summed:
         code.append(f"for (int i = 0; i < {summed}; i++) z[i] += h[i];")
     if apart:
-        code += [f"real r[{apart}];", f"for (int i = 0; i < {apart}; i++) r[i] = bias_apart[i] + h[{summed} + i];"]
+        code += [Array("r", apart), f"for (int i = 0; i < {apart}; i++) r[i] = bias_apart[i] + h[{summed} + i];"]
     return code

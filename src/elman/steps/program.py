@@ -1,13 +1,14 @@
 """A step as C: from the parts of a `StackStep` to functions and the numbers that they read.
 
-    step(w, v, m, s, x, y)   weights, vectors, measures, the state; x in, y out
+    step(w, v, m, s, x, y)                     weights, vectors, measures, the state; x in, y out
+    step_together(w, v, m, states, rows, x, y)  the same for some sequences, whose states are these rows
 
 No memory is asked for, no library is called, nothing but the arguments is touched.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import torch
 
 from elman.errors import OptionError
 from elman.steps.causal import Causal, StackStep
-from elman.steps.layers import write_stack
+from elman.steps.layers import function, write_stack
 from elman.steps.parts import (
     Chain,
     Chances,
@@ -33,7 +34,7 @@ from elman.steps.parts import (
     layout,
 )
 from elman.steps.portable import mathematics
-from elman.steps.writer import Writer
+from elman.steps.writer import TOGETHER, Array, Item, Pointer, Writer, alone, together
 
 WEIGHTS = ("float32", "int8")
 """how the weights of products are kept"""
@@ -48,6 +49,7 @@ class Program:
     measures  means and scales of what is measured: float64
     first     the state before the first step: float32
     text      the C, after which `step` can be called
+    many      whether `step_together` can, too
     """
 
     step: StackStep
@@ -56,6 +58,7 @@ class Program:
     measures: np.ndarray
     first: np.ndarray
     text: str
+    many: bool
 
     @property
     def kept(self) -> str:
@@ -63,11 +66,12 @@ class Program:
         return str(self.weights.dtype)
 
 
-def program(step: Causal, weights: str = "float32", *, number: str = "float") -> Program:
+def program(step: Causal, weights: str = "float32", *, number: str = "float", many: bool = False) -> Program:
     """The C of a step.
 
     weights   "float32", or "int8": rounded to 255 values, each output with a scale of its own
     number    the type of x and of the measures: "float" or "double"
+    many      whether there is `step_together`, too; for weights of float32
 
     Raises `OptionError` for a model that is no stack of layers with a head, or not of float32.
     """
@@ -79,32 +83,46 @@ def program(step: Causal, weights: str = "float32", *, number: str = "float") ->
         raise OptionError(f"{step.where}: C is written for weights of float32. Call .float() on the model.")
     out = Writer(quantised=weights == "int8")
     measures = _reads(out, step.reads)
-    functions, h = write_stack(out, step.stack)
+    functions, h = write_stack(out, step.stack, many=many)
     places = _places(out, step)
     z = pooled = POOLS[type(step.pooling)](out, step.pooling, h, places)
     if step.head is not None:
         z = "z"
-        out.lines.append(f"real z[{step.head.out_features}];")
-        out.linear(step.head.weight, step.head.bias, pooled, "z")
+        out.linear(step.head.weight, step.head.bias, pooled, z)
     SAYS[type(step.says)](out, step.says, z, places)
-    inside = "\n".join(f"    {line}" for line in [*([] if len(measures) else ["(void)m;"]), *out.lines])
-    signature = "static void step(const weight *w, const real *v, const input *m, real *s, const input *x, real *y)"
+    first = np.concatenate([part[0].detach().numpy().reshape(-1) for part in step.initial(1)])
     sizes = {"UNITS": step.stack.hidden_size, "LAYERS": step.stack.num_layers}
-    used = "\n".join([functions, inside])
+    if many:
+        sizes |= {"TOGETHER": TOGETHER}
+    inside = "\n".join(alone(out.lines))
     text = "\n".join(
         [
-            mathematics(used),
+            mathematics("\n".join([functions, inside])),
             f"typedef {number} input;",
             f"typedef {'int8_t' if out.quantised else 'float'} weight;",
             f"enum {{ {', '.join(f'{name} = {size}' for name, size in sizes.items())} }};",
             "",
             functions,
-            f"{signature}\n{{\n{inside}\n}}\n",
+            *_steps(step, out.lines, len(first), many=many, measured=len(measures) > 0),
         ]
     )
-    first = np.concatenate([part[0].detach().numpy().reshape(-1) for part in step.initial(1)])
     flat = np.concatenate(out.weights)
-    return Program(step, flat, np.concatenate(out.vectors), measures, first.astype(np.float32), text)
+    return Program(step, flat, np.concatenate(out.vectors), measures, first.astype(np.float32), text, many)
+
+
+def _steps(step: StackStep, items: list[Item], state: int, *, many: bool, measured: bool) -> Iterator[str]:
+    """`step`, and `step_together`."""
+    unused = [] if measured else ["(void)m;"]
+    given = "const weight *w, const real *v, const input *m"
+    yield function(f"static void step({given}, real *s, const input *x, real *y)", [*unused, *alone(items)])
+    if many:
+        each: list[Item] = [
+            Pointer("real", "s", f"states + rows[b] * {state}"),
+            Pointer("const input", "x", f"xs + b * {step.inputs}"),
+            Pointer("real", "y", f"ys + b * {step.outputs}"),
+        ]
+        head = f"static void step_together({given}, real *states, const int64_t *rows, const input *xs, real *ys)"
+        yield function(head, [*unused, *together(items, each)])
 
 
 def _places(out: Writer, step: StackStep) -> dict[str, str]:
@@ -112,7 +130,7 @@ def _places(out: Writer, step: StackStep) -> dict[str, str]:
     found = {}
     for part, place in list(layout(step.parts))[len(step.stack.cell.states) :]:
         found[part.name] = f"kept_{part.name}"
-        out.lines.append(f"real *const kept_{part.name} = s + {place.start};")
+        out.lines.append(Pointer("real", f"kept_{part.name}", f"s + {place.start}"))
     return found
 
 
@@ -122,14 +140,11 @@ Places = Mapping[str, str]
 def _reads(out: Writer, reads: Reads) -> np.ndarray:
     """Adds the lines that set `read`; the measures."""
     n = reads.inputs
+    out.lines.append(Array("read", reads.size))
     if isinstance(reads, Looked):
-        rows = len(reads.table)
-        out.lines += [
-            f"const int code = x[0] > 0 && x[0] < {rows} ? (int)x[0] : 0;",
-            f"const real *read = v + {out.vector(reads.table)} + {reads.size} * code;",
-        ]
+        out.lines.append(f"const int code = x[0] > 0 && x[0] < {len(reads.table)} ? (int)x[0] : 0;")
+        out.each(reads.size, f"read[i] = v[{out.vector(reads.table)} + {reads.size} * code + i];")
         return np.empty(0)
-    out.lines.append(f"real read[{reads.size}];")
     if not isinstance(reads, Measured):
         out.each(n, "read[i] = (real)x[i];")
         return np.empty(0)
@@ -158,8 +173,8 @@ def _mean(out: Writer, pool: Pool, h: str, at: Places) -> str:
 
 def _attention(out: Writer, pool: Any, h: str, at: Places) -> str:
     n, v = pool.size, out.vector(pool.score.weight)
-    out.lines.append(f"real look[{n}], pooled[{n}], a = 0;")
     out.linear(pool.look.weight, pool.look.bias, h, "look")
+    out.lines += [Array("pooled", n), "real a = 0;"]
     out.each(n, f"a += v[{v} + i] * hyperbolic_tangent(look[i]);")
     seen, weight, greatest = at["seen"], at["weight"], at["greatest"]
     out.lines += [

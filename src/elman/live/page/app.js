@@ -1,8 +1,8 @@
 // The page: what is pressed and typed, the sequences that are watched, and what is drawn of them.
 
-import { ask } from "./api.js";
 import { DASHES } from "./charts.js";
 import { HeatMap } from "./heat.js";
+import { source } from "./source.js";
 import { Player, filed, typed } from "./steps.js";
 import { MOST, Track } from "./tracks.js";
 import { describe, inWords, panelsOf } from "./views.js";
@@ -28,7 +28,7 @@ let model,
 const player = new Player({ push: (x) => push(x), changed: showPlayer, failed: fail });
 
 async function start() {
-  model = await ask("/v1/model");
+  model = await source.model();
   const { title, about, example, hint } = describe(model);
   document.title = `${title} – elman live`;
   $("title").textContent = title;
@@ -80,7 +80,7 @@ function fail(problem, row) {
 
 function tell(state) {
   $("link").dataset.state = state;
-  $("link").textContent = { idle: "ready", live: "connected", lost: "connecting again…" }[state];
+  $("link").textContent = { idle: "ready", live: "connected", lost: "connecting again…", here: "in this page" }[state];
 }
 
 function showTracks() {

@@ -1,7 +1,6 @@
 // Sequences that are watched: the first, and those that were forked from it to see what would be, if.
 
-import { forget, fork } from "./api.js";
-import { Stream } from "./stream.js";
+import { source } from "./source.js";
 
 const KEPT = 2000; // steps of each that the page remembers
 export const MOST = 4;
@@ -13,7 +12,7 @@ export class Track {
   constructor(name, told, { steps = 0 } = {}) {
     this.key = `page ${name} ${crypto.getRandomValues(new Uint32Array(2)).join("")}`;
     Object.assign(this, { name, told, from: steps, last: steps });
-    this.stream = new Stream(this.key, steps, told);
+    this.stream = source.open(this.key, steps, told);
   }
 
   /** {x, said, y, state} of a step, or undefined. */
@@ -31,14 +30,14 @@ export class Track {
   /** A copy that goes on by itself. */
   async fork(name) {
     const copy = new Track(name, this.told, { steps: this.last });
-    await fork(this.key, copy.key);
+    await source.fork(this.key, copy.key);
     copy.#rows = new Map(this.#rows);
     return copy;
   }
 
-  /** Leaves nothing behind, on the server neither. */
+  /** Leaves nothing behind, where answers come from neither. */
   async end() {
     this.stream.close();
-    if (this.last) await forget(this.key);
+    if (this.last) await source.forget(this.key);
   }
 }
