@@ -119,7 +119,7 @@ def test_what_is_no_step_changes_nothing_of_the_others():
         sessions.push_many(["a", "b"], np.array([[1.0, 2.0], [np.nan, 1.0]]))
     with pytest.raises(DataError, match="as many"):
         sessions.push_many(["a"], [])
-    for key in ("", "k" * 201, 7):
+    for key in ("", "k" * 201, 7, ["a"]):
         with pytest.raises(DataError, match="a key must be text"):
             sessions.push(key, [1.0, 1.0])
     np.testing.assert_array_equal(sessions.state("a")["h"], before)

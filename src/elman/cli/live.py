@@ -58,7 +58,12 @@ def serve(
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(help="Port; 0: any that is free.")] = 8000,
-    store: Annotated[Path | None, typer.Option(help="SQLite file that keeps the sessions. [RUN/sessions.db]")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="SQLite file that keeps the sessions, or redis://HOST:PORT/N for several servers. [RUN/sessions.db]"
+        ),
+    ] = None,
     token: Annotated[
         str | None, typer.Option(envvar="ELMAN_TOKEN", help="What clients must send: Authorization: Bearer TOKEN.")
     ] = None,
@@ -72,4 +77,4 @@ def serve(
     """Answer steps of many sequences over HTTP and WebSockets, with a page to watch them by."""
     from elman.cli.live_jobs import run_server
 
-    run_server(run, host, port, store or run / "sessions.db", token, cells, every=every, most=most, rate=rate)
+    run_server(run, host, port, store or str(run / "sessions.db"), token, cells, every=every, most=most, rate=rate)

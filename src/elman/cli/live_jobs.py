@@ -114,7 +114,7 @@ def run_server(
     run: Path,
     host: str,
     port: int,
-    store: Path,
+    store: str,
     token: str | None,
     cells: Path | None,
     *,

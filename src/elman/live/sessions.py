@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -12,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError, OptionError
-from elman.live.store import Kept, SQLiteStore, Store
+from elman.live.redis_store import RedisStore
+from elman.live.store import Kept, MovedError, SharedStore, SQLiteStore, Store
 from elman.steps import Causal, Stream
 from elman.steps.causal import refused
 from elman.steps.engine import Engine
@@ -20,6 +22,8 @@ from elman.steps.stream import fingerprint, views
 
 LONGEST = 200
 """characters of a key"""
+TRIES = 20
+"""times that a push is done again, another process having been quicker each time"""
 
 
 class OutOfTurnError(DataError):
@@ -41,7 +45,8 @@ class Sessions:
     """Streams by key: each key's steps are its own sequence, and those that come together run in one call.
 
     model    a fitted estimator that can stream, or its `causal()`
-    store    file of a `SQLiteStore`, or any `Store`; None: in memory, gone with the process
+    store    file of a `SQLiteStore`, address of a `RedisStore` (redis://…), or any `Store`; None: in memory, gone with
+             the process
     most     sequences held ready; of more, those that were idle longest are in the store until their next step
     every    steps of a sequence after which it is written to the store: with 1 no answer is given before that
     seconds  after which all that has changed is written, at the next push; None: by steps alone
@@ -50,6 +55,9 @@ class Sessions:
     A step may carry its number, 1 for the first of its sequence. The next one is counted; the last one again, as after
     an answer that was lost, gets its answer again and is not counted twice; any other is refused, and the error names
     the number that is expected: after a crash it is the one after the last that was written. `close` writes all.
+
+    With a store that is shared, such as Redis, any number of processes may push to the same sequences: each step is
+    read from there and written there, and of two at once one is done again after the other.
 
     A sequence's answers do not depend, in any bit, on which others run beside it.
 
@@ -74,8 +82,10 @@ class Sessions:
                 raise OptionError(f"Sessions: {name} must be a whole number ≥ 1, got {value!r}.")
         step = model if isinstance(model, Causal) else model.causal()
         self.engine = Engine(step, crowd=True)
-        given = store is None or isinstance(store, (str, Path))
-        self.store: Store = SQLiteStore(store, fingerprint(step)) if given else store  # pyright: ignore
+        self.store = _opened(store, fingerprint(step))
+        self.shared = isinstance(self.store, SharedStore)
+        if self.shared and (every, seconds) != (1, None):
+            raise OptionError("Sessions: a shared store is written at every step. Leave every and seconds out.")
         self.most, self.every, self.seconds, self.threads = most, every, seconds, threads
         self._lock = threading.RLock()
         self._rows: dict[str, int] = {}
@@ -110,9 +120,15 @@ class Sessions:
         """The same, and which step of its sequence each was, (n,)."""
         x = self.encode(keys, X)
         with self._lock:
-            self._turn += 1
             if len(keys) > self.most:
                 return self._by_parts(keys, x, numbers)
+            for _ in range(TRIES if self.shared else 0):
+                with contextlib.suppress(MovedError):
+                    return self._push(keys, x, numbers)
+            return self._push(keys, x, numbers)
+
+    def _push(self, keys: Sequence[str], x: np.ndarray, numbers: Sequence[int] | None) -> tuple[np.ndarray, np.ndarray]:
+        with self._current():
             rows = self._rows_of(keys)
             again = self._check_numbers(keys, rows, numbers)
             if again is None and self._distinct(rows):
@@ -121,6 +137,15 @@ class Sessions:
                 found = self._run_in_turns(rows, x, again)
             self._keep(rows)
             return found
+
+    @contextlib.contextmanager
+    def _current(self) -> Iterator[None]:
+        """A turn in which sequences are as they are in the store, if others write to it."""
+        with self._lock:
+            self._turn += 1
+            if self.shared:
+                self._let_go(np.array(list(self._rows.values()), np.int64))
+            yield
 
     def _by_parts(
         self, keys: Sequence[str], x: np.ndarray, numbers: Sequence[int] | None
@@ -191,16 +216,15 @@ class Sessions:
 
     def _rows_of(self, keys: Sequence[str]) -> np.ndarray:
         """Where each key's state lies; those that were idle come back from the store, new ones begin."""
-        found = list(map(self._rows.get, keys))
-        if None not in found:
-            rows = np.array(found, np.int64)
+        try:  # all are held, most often, and this is the quickest way to find them
+            rows = np.fromiter(map(self._rows.__getitem__, keys), np.int64, len(keys))
             self._used[rows] = self._turn
             return rows
+        except (KeyError, TypeError):  # some are new or idle, or no keys at all
+            _check_keys(keys)
+        found = list(map(self._rows.get, keys))
         self._used[np.array([row for row in found if row is not None], np.int64)] = self._turn
         absent = list(dict.fromkeys(key for key, row in zip(keys, found, strict=True) if row is None))
-        for key in absent:
-            if not isinstance(key, str) or not 0 < len(key) <= LONGEST:
-                raise DataError(f"Sessions: a key must be text of 1 to {LONGEST} characters, got {str(key)[:40]!r}.")
         if len(absent) > len(self._free):
             self._spill(len(absent) - len(self._free))
         kept = self.store.read(absent)
@@ -226,7 +250,10 @@ class Sessions:
         held = held[self._used[held] < self._turn]
         spilled = held[np.argsort(self._used[held], kind="stable")[: max(count, self.most // 10)]]
         self._write(spilled)
-        for row in spilled.tolist():
+        self._let_go(spilled)
+
+    def _let_go(self, rows: np.ndarray) -> None:
+        for row in rows.tolist():
             self._rows.pop(self._keys[row])  # pyright: ignore[reportArgumentType]
             self._keys[row] = None
             self._free.append(row)
@@ -244,7 +271,11 @@ class Sessions:
         """What has changed of these rows, into the store."""
         changed = rows[self._steps[rows] != self._written[rows]]
         if len(changed):
-            self.store.write({self._keys[row]: self._kept(row) for row in changed.tolist()})  # pyright: ignore
+            kept = {str(self._keys[row]): self._kept(row) for row in changed.tolist()}
+            if isinstance(self.store, SharedStore):
+                self.store.exchange(kept, dict(zip(kept, np.maximum(self._written[changed], 0).tolist(), strict=True)))
+            else:
+                self.store.write(kept)
             self._written[changed] = self._steps[changed]
 
     def _kept(self, row: int) -> Kept:
@@ -254,7 +285,7 @@ class Sessions:
 
     def steps(self, key: str) -> int:
         """How many steps of it were counted; 0 for one that has not begun."""
-        with self._lock:
+        with self._current():
             row = self._rows.get(key)
             if row is not None:
                 return int(self._steps[row])
@@ -263,7 +294,7 @@ class Sessions:
 
     def state(self, key: str) -> dict[str, np.ndarray]:
         """A copy of its state by parts, as `Stream.state` has it: the beginning's for one that has not begun."""
-        with self._lock:
+        with self._current():
             row = self._rows.get(key)
             kept = self.store.read([key]).get(key) if row is None else self._kept(row)
         numbers = self.engine.first if kept is None else np.frombuffer(kept.state, np.float32)
@@ -282,23 +313,25 @@ class Sessions:
 
     def fork(self, key: str, new: str) -> None:
         """Another sequence that goes on from where this one is. Raises `BegunError`."""
-        with self._lock:
-            self._turn += 1
+        with self._current():
             self._begin(new, self._kept(int(self._rows_of([key])[0])))
 
     def _begin(self, key: str, kept: Kept) -> None:
         """A new sequence that goes on from there, written at once."""
+        begun = BegunError(f"Sessions: {key!r} has begun already. Choose another key, or delete it.")
         if self.steps(key):
-            raise BegunError(f"Sessions: {key!r} has begun already. Choose another key, or delete it.")
-        self._turn += 1
+            raise begun
         row = int(self._rows_of([key])[0])
         self._put(row, kept)
         self._written[row] = -1
-        self._write(np.array([row]))
+        try:
+            self._write(np.array([row]))
+        except MovedError:
+            raise begun from None
 
     def delete(self, key: str) -> bool:
         """Forgets a sequence; whether there was one."""
-        with self._lock:
+        with self._current():
             row = self._rows.pop(key, None)
             if row is not None:
                 self._keys[row] = None
@@ -335,6 +368,18 @@ class Sessions:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _opened(store: Store | Path | str | None, model: str) -> Store:
+    if isinstance(store, str) and store.startswith(("redis://", "rediss://", "unix://")):
+        return RedisStore(store, model)
+    return SQLiteStore(store, model) if store is None or isinstance(store, (str, Path)) else store
+
+
+def _check_keys(keys: Sequence[Any]) -> None:
+    for key in keys:
+        if not isinstance(key, str) or not 0 < len(key) <= LONGEST:
+            raise DataError(f"Sessions: a key must be text of 1 to {LONGEST} characters, got {str(key)[:40]!r}.")
 
 
 def _turns(rows: np.ndarray) -> list[np.ndarray]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from elman.errors import RunError
 
@@ -50,6 +50,19 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Lets go of files and connections."""
+        ...
+
+
+class MovedError(RunError):
+    """A sequence was not where it was thought to be: another process has pushed to it."""
+
+
+@runtime_checkable
+class SharedStore(Store, Protocol):
+    """A store that other processes write, too: `Sessions` then holds nothing between two pushes."""
+
+    def exchange(self, kept: Mapping[str, Kept], before: Mapping[str, int]) -> None:
+        """Writes all at once if each has as many steps there as `before` says; raises `MovedError` otherwise."""
         ...
 
 
