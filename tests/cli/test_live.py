@@ -77,7 +77,7 @@ def test_export_tells_what_it_wrote(runs, tmp_path):
         (("stream", "up", "--series", "a"), "--series is for forecasts"),
         (("stream", "up", "--every", "0"), "--every must be 1 or more"),
         (("stream", "up", "--state", "up/config.json"), "not a state that was saved"),
-        (("export", "up", "--to", "tflite"), "--to must be c or onnx"),
+        (("export", "up", "--to", "tflite"), "--to must be c, onnx or wasm"),
         (("export", "up", "--to", "onnx", "--int8"), "--int8 and --main are for --to c"),
         (("export", "wave", "--to", "c"), "C is written for a recurrent stack"),
         (("export", "days", "--to", "onnx"), "cannot be exported"),
@@ -86,6 +86,12 @@ def test_export_tells_what_it_wrote(runs, tmp_path):
         (("serve", "both"), "Train with bidirectional=False"),
         (("serve", "up", "--store", "up/config.json"), "not a store of sessions"),
         (("serve", "up", "--most", "0"), "most must be"),
+        (("serve", "up", "tags/../up"), "runs must have names of their own"),
+        (("serve", "up", "tags", "--store", "s.db"), "--store s.db would be of several runs"),
+        (("serve", "up", "--series", "a"), "elman serve: --series is for forecasts"),
+        (("serve", "days"), "name one: series='a'"),
+        (("serve", "up", "--store", "redis://127.0.0.1:1/0"), "no Redis that can be used"),
+        (("export", "wave", "--to", "wasm"), "C is written for a recurrent stack"),
     ],
 )
 def test_a_mistake_is_one_line(runs, arguments, message, monkeypatch):

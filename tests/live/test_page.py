@@ -8,7 +8,7 @@ import re
 import pytest
 
 from tests.live.browser import INK, PHONE, after, expect, play, push
-from tests.live.test_server import served
+from tests.live.test_server import running, served
 from tests.steps.models import fitted, forecaster, steps_for
 
 pytest.importorskip("fastapi")
@@ -264,3 +264,60 @@ def test_nothing_is_left_on_the_server(opened):
         expect(page.locator("#answers")).to_contain_text("Nothing yet")
         page.wait_for_timeout(200)
         assert "elman_sessions 0.0" in page.evaluate("fetch('/metrics').then(found => found.text())")
+
+
+def test_a_sequence_that_others_push_to_is_watched(opened, picture):
+    httpx = pytest.importorskip("httpx")
+    model, steps = fitted("classifier max"), [[0.1 * i, 1000 + 5 * i] for i in range(30)]
+    stream = model.stream()
+
+    def push_outside(some):
+        for x in some:
+            httpx.post(f"{url}/v1/sessions/pump 7/push", json={"x": x}).raise_for_status()
+            y = stream.push(x)
+        return y
+
+    with served(model) as url:
+        push_outside(steps[:3])
+        page = opened(url)
+        page.get_by_label("Watch a sequence").fill("nobody")
+        page.get_by_role("button", name="Watch").click()
+        expect(page.get_by_role("alert")).to_contain_text("no sequence 'nobody'")
+        page.complaints[:] = [one for one in page.complaints if "404" not in one]  # Chromium tells each by itself
+        page.get_by_label("Watch a sequence").fill("pump 7")
+        expect(page.locator("#keys option")).to_have_count(1)
+        page.get_by_role("button", name="Watch").click()
+        expect(page.locator("#link")).to_have_text("connected")
+        y = push_outside(steps[3:20])
+        assert after(page, 20) == stream.answer(y)["label"]
+        assert page.locator(".bars span").first.inner_text() == f"{100 * max(y):.1f} %"
+        push(page, "1, 1000")
+        expect(page.get_by_role("alert")).to_contain_text("others push to it")
+        page.get_by_role("button", name="Fork here").click()
+        push(page, "-30, 900")
+        other = stream.fork()
+        assert after(page, 21, 1) == other.answer(other.push([-30.0, 900.0]))["label"]
+        y = push_outside(steps[20:])
+        assert after(page, 30, 0) == stream.answer(y)["label"]
+        picture(page, "watched")
+        page.get_by_role("button", name="Start again").click()
+        assert httpx.get(f"{url}/v1/sessions/pump 7").json()["steps"] == 30, "it is theirs, and stays"
+        page.close(run_before_unload=False)
+
+
+def test_a_run_is_picked(opened, picture):
+    from elman.live.server import create_apps
+    from elman.live.sessions import Sessions
+
+    models = {"pumps": fitted("classifier max"), "so it goes": fitted("letters")}
+    with running(create_apps({name: Sessions(model) for name, model in models.items()})) as url:
+        page = opened(url)
+        expect(page).to_have_url(f"{url}/runs/pumps/")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Sequence classifier")
+        page.get_by_label("Run").select_option("so it goes")
+        expect(page.get_by_role("heading", level=1)).to_have_text("Language model")
+        expect(page.get_by_label("Run")).to_have_value("so it goes")
+        push(page, "so it")
+        after(page, 5)
+        picture(page, "runs")
+        page.close()

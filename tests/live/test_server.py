@@ -36,7 +36,14 @@ def served(model, **options):
 
     sessions = Sessions(model, options.pop("store", None), **options.pop("sessions", {}))
     port = options.pop("port", 0)
-    config = uvicorn.Config(create_app(sessions, **options), host="127.0.0.1", port=port, log_level="error")
+    with running(create_app(sessions, **options), port) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def running(app, port=0):
+    """An application behind a real socket; gives its address."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_level="error")
     server, socket = uvicorn.Server(config), config.bind_socket()
     thread = threading.Thread(target=server.run, args=([socket],))
     thread.start()

@@ -10,6 +10,7 @@ import typer
 from elman.cli import options
 from elman.cli.app import command
 
+Series = Annotated[str | None, typer.Option(help="Which of a forecaster's series goes on.")]
 Run = Annotated[Path, typer.Argument(help="Run folder of another verb.")]
 
 
@@ -20,7 +21,7 @@ def stream(
         Path | None, typer.Option(help="File that keeps the state: goes on from it, and leaves it there.")
     ] = None,
     every: Annotated[int, typer.Option(help="Steps after which the state is written, and at the end.")] = 1000,
-    series: Annotated[str | None, typer.Option(help="Which of a forecaster's series goes on.")] = None,
+    series: Series = None,
     cells: options.Cells = None,
 ) -> None:
     """Answer each line of JSON on stdin, a step, with one on stdout, at once."""
@@ -53,7 +54,7 @@ def export(
 
 @command
 def serve(
-    run: Run,
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of other verbs; of several, the page lets one pick.")],
     host: Annotated[str, typer.Option(help="Address to listen at; another than this machine's own needs a token.")] = (
         "127.0.0.1"
     ),
@@ -72,9 +73,10 @@ def serve(
     ] = 1,
     most: Annotated[int, typer.Option(help="Sequences held ready; of more, the idle ones wait in the store.")] = 10_000,
     rate: Annotated[float, typer.Option(help="Requests of one address in a second.")] = 1000.0,
+    series: Series = None,
     cells: options.Cells = None,
 ) -> None:
     """Answer steps of many sequences over HTTP and WebSockets, with a page to watch them by."""
     from elman.cli.live_jobs import run_server
 
-    run_server(run, host, port, store or str(run / "sessions.db"), token, cells, every=every, most=most, rate=rate)
+    run_server(runs, host, port, store, token, series, cells, every=every, most=most, rate=rate)

@@ -14,8 +14,9 @@ from elman.cli.jobs import kept_columns, load_cells
 from elman.errors import MissingExtraError, OptionError
 from elman.estimators import Forecaster, load
 from elman.live.lines import answers
+from elman.live.redis_store import SCHEMES
 from elman.live.sessions import Sessions
-from elman.steps import Stream
+from elman.steps import Causal, Stream
 
 if TYPE_CHECKING:
     from elman.export import Exported
@@ -25,7 +26,8 @@ def run_stream(run: Path, state: Path | None, every: int, series: str | None, ce
     """Lines in, lines out, the state kept in a file where one is named."""
     if every < 1:
         raise OptionError(f"elman stream: --every must be 1 or more, got {every}.")
-    opened = _open(run, series, cells)
+    load_cells(cells, None)
+    opened = Stream(_step(run, series, "elman stream"))
     if state is not None and state.exists():
         opened.restore(state)
         print(f"Going on after step {opened.steps}.", file=sys.stderr)
@@ -111,11 +113,12 @@ def _export_onnx(model: Any, folder: Path, name: str, *, int8: bool, main: bool)
 
 
 def run_server(
-    run: Path,
+    runs: list[Path],
     host: str,
     port: int,
-    store: str,
+    store: str | None,
     token: str | None,
+    series: str | None,
     cells: Path | None,
     *,
     every: int,
@@ -127,22 +130,42 @@ def run_server(
         import uvicorn
 
         from elman.live.guards import Limits
-        from elman.live.server import create_app
+        from elman.live.server import create_app, create_apps
     except ImportError as problem:
         raise MissingExtraError(f"elman serve: needs {problem.name}. pip install 'elman[serve]'") from None
     if token is None and not _is_loopback(host):
         raise OptionError(f"elman serve: --host {host} can be reached by others, so it needs a token: --token WORD.")
+    names = [re.sub(r"[{}]", "_", run.resolve().name) for run in runs]  # braces mean something in a route
+    if len(set(names)) < len(names):
+        raise OptionError(f"elman serve: runs must have names of their own, got {', '.join(names)}. Copy one.")
+    if store is not None and len(runs) > 1 and not store.startswith(SCHEMES):
+        raise OptionError(f"elman serve: --store {store} would be of several runs. Leave it out: each has its own.")
     load_cells(cells, None)
-    sessions = Sessions(load(run), store, most=most, every=every, threads=os.cpu_count() or 1)
-    app = create_app(sessions, limits=Limits(rate=rate), token=token)
-    if sessions.engine.why is not None:
-        print(f"Note: steps run in PyTorch, more slowly: {sessions.engine.why}", file=sys.stderr)
+    threads = os.cpu_count() or 1
+    sessions = {
+        name: Sessions(
+            _step(run, series, "elman serve"),
+            store or str(run / "sessions.db"),
+            most=most,
+            every=every,
+            threads=threads,
+        )
+        for name, run in zip(names, runs, strict=True)
+    }
+    limits = Limits(rate=rate)
+    if len(runs) == 1:
+        app: Any = create_app(sessions[names[0]], limits=limits, token=token)
+    else:
+        app = create_apps(sessions, limits=limits, token=token)
+    for name, each in sessions.items():
+        if each.engine.why is not None:
+            print(f"Note: steps of {name} run in PyTorch, more slowly: {each.engine.why}", file=sys.stderr)
     config = uvicorn.Config(
         app, host=host, port=port, log_level="warning", ws_max_size=1_000_000, timeout_graceful_shutdown=10
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
-    print(f"Serving {run} at http://{host}:{listening.getsockname()[1]}", flush=True)
+    print(f"Serving {', '.join(map(str, runs))} at http://{host}:{listening.getsockname()[1]}", flush=True)
     server.run([listening])
 
 
@@ -153,16 +176,14 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _open(run: Path, series: str | None, cells: Path | None) -> Stream:
-    load_cells(cells, None)
+def _step(run: Path, series: str | None, command: str) -> Causal:
+    """What one step of a run does; of a forecaster, of one of its series."""
     model: Any = load(run)
     if series is None:
-        return model.stream()
+        return model.causal()
     if not isinstance(model, Forecaster):
-        raise OptionError(
-            f"elman stream: --series is for forecasts, {run} holds a {type(model).__name__}. Leave it out."
-        )
-    return model.stream(series=series)
+        raise OptionError(f"{command}: --series is for forecasts, {run} holds a {type(model).__name__}. Leave it out.")
+    return model.causal(series)
 
 
 def _bytes(count: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -38,10 +39,11 @@ class Guard:
     """ASGI middleware: refuses what is too large, too often, or without the token.
 
     token  what `Authorization: Bearer …` must say; None: anyone may ask
+    count  called with the status of each refusal
     """
 
-    def __init__(self, app: Any, limits: Limits, token: str | None) -> None:
-        self.app, self.limits, self.token = app, limits, token
+    def __init__(self, app: Any, limits: Limits, token: str | None, count: Callable[[int], None]) -> None:
+        self.app, self.limits, self.token, self.count = app, limits, token, count
         self._seen: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -51,6 +53,7 @@ class Guard:
             return
         refusal = self._refusal(scope)
         if refusal is not None:
+            self.count(refusal[0])
             if scope["type"] == "websocket":
                 await receive()
                 await send({"type": "websocket.close", "code": 1008, "reason": refusal[1][:120]})
@@ -61,7 +64,7 @@ class Guard:
 
     def _refusal(self, scope: Any) -> tuple[int, str] | None:
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        path = scope["path"]
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
         if not self._may(headers, scope) and not (path in OPEN or path.startswith(OPEN[-1])):
             return 401, "a token is needed: send the header Authorization: Bearer TOKEN."
         if not self._in_time(scope["client"][0] if scope.get("client") else ""):
@@ -101,6 +104,7 @@ class Guard:
             size += len(messages[-1].get("body", b""))
             more = messages[-1].get("more_body", False)
         if size > self.limits.body:
+            self.count(413)
             await _answer(*self._too_large("more"))(scope, receive, send)
             return
         waiting = iter(messages)

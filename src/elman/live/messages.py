@@ -101,6 +101,13 @@ class Session(BaseModel):
     state: dict[str, Any] = Field(description="its numbers by parts; those of the layers are (L, H)")
 
 
+class Keys(BaseModel):
+    """Which sequences there are."""
+
+    keys: list[str] = Field(description="the first of them, sorted", examples=[["pump 7", "pump 8"]])
+    count: int = Field(description="of all that were written")
+
+
 class Refusal(BaseModel):
     """Why a request was not done, in one line."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from elman.errors import MissingExtraError, RunError
-from elman.live.store import Kept, MovedError
+from elman.live.store import Kept, MovedError, SQLiteStore, Store
+
+SCHEMES = ("redis://", "rediss://", "unix://")
 
 # All or none, and none where another server was quicker: Redis runs a script alone.
 WRITE = """
@@ -19,6 +22,13 @@ for i = 2, #KEYS do
 end
 return 1
 """
+
+
+def open_store(given: Store | Path | str | None, model: str) -> Store:
+    """A store by its address or its file; None: in memory, gone with the process."""
+    if isinstance(given, str) and given.startswith(SCHEMES):
+        return RedisStore(given, model)
+    return SQLiteStore(given, model) if given is None or isinstance(given, (str, Path)) else given
 
 
 class RedisStore:

@@ -2,131 +2,68 @@
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import resources
+from itertools import islice
 from typing import Annotated, Any
+from urllib.parse import quote
 
-import numpy as np
-from fastapi import FastAPI, Path, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import FastAPI, Path, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from fastapi.staticfiles import StaticFiles
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import generate_latest
+from starlette.applications import Starlette
+from starlette.responses import RedirectResponse
+from starlette.routing import BaseRoute, Mount, Route
 
-from elman.errors import DataError, ElmanError, RunError
+from elman.errors import ElmanError, RunError
 from elman.live.batcher import Batcher, BusyError
 from elman.live.guards import Guard, Limits
-from elman.live.lines import plain
 from elman.live.messages import (
     Answer,
     Answers,
     Fork,
+    Keys,
     PushMany,
     PushOne,
-    PushWatched,
     Refusal,
     Sequences,
     Session,
     State,
     about,
 )
+from elman.live.service import SAID, RefusedError, Service
 from elman.live.sessions import LONGEST, BegunError, OutOfTurnError, Sessions
-from elman.steps import Stream
+from elman.live.sockets import add_sockets
 
 Key = Annotated[str, Path(min_length=1, max_length=LONGEST, examples=["pump 7"])]
 POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """what the page may load: its own files, and nothing from elsewhere"""
-SAID = {
-    401: "no token, or a wrong one",
-    409: "out of turn, or begun already",
-    413: "too large",
-    422: "no such step",
-    429: "too many",
-    503: "busy: ask again",
-}
 
 
-class Server:
-    """What the routes share: the sessions, how much is taken, and the counts of /metrics."""
-
-    def __init__(self, sessions: Sessions, limits: Limits) -> None:
-        self.sessions, self.limits = sessions, limits
-        self.batcher: Batcher | None = None
-        self.registry = CollectorRegistry()
-        self.steps = Counter("elman_steps", "Steps that were counted.", registry=self.registry)
-        self.refused = Counter("elman_refused", "Requests refused, by status.", ["status"], registry=self.registry)
-        self.seconds = Histogram("elman_push_seconds", "Seconds from push to answer.", registry=self.registry)
-        held = Gauge("elman_sessions", "Sequences held ready.", registry=self.registry)
-        held.set_function(lambda: len(sessions))
-        waiting = Gauge("elman_waiting", "Steps that wait for the model.", registry=self.registry)
-        waiting.set_function(lambda: 0 if self.batcher is None else self.batcher.waiting)
-
-    async def push(self, keys: list[str], steps: list[Any], numbers: list[int | None]) -> list[Answer]:
-        """The answers to steps that were pushed together."""
-        if len(keys) > self.limits.steps:
-            raise _RefusedError(413, f"a request must have at most {self.limits.steps} steps, got {len(keys)}.")
-        if self.batcher is None:
-            raise BusyError
-        self._check_room(keys)
-        given = [n for n in numbers if n is not None]
-        if given and len(given) < len(numbers):
-            raise DataError("either all steps of a request have a number or none has, got some. Number all of them.")
-        since = time.perf_counter()
-        y, counted = await self.batcher.push(keys, steps, given or None)
-        self.seconds.observe(time.perf_counter() - since)
-        self.steps.inc(len(keys))
-        return [self._answer(*pair) for pair in zip(y, counted.tolist(), strict=True)]
-
-    def _check_room(self, keys: list[str]) -> None:
-        if all(map(self.sessions.held, keys)):
-            return
-        new = sum(key not in self.sessions for key in set(keys))
-        if new and len(self.sessions.store) + new > self.limits.sessions:
-            raise _RefusedError(429, f"at most {self.limits.sessions} sequences are kept. Delete some.")
-
-    def _answer(self, y: np.ndarray, number: int) -> Answer:
-        said = plain(self.sessions.engine.step.answer(y))
-        return Answer(number=number, answer=said, y=plain(y.tolist()))
-
-    def state(self, key: str) -> dict[str, Any]:
-        """The state of a sequence by parts, as it is now."""
-        return {name: plain(part.tolist(), 9) for name, part in self.sessions.state(key).items()}
-
-    def read(self, sequences: list[list[Any]]) -> list[Answer]:
-        """What the model says of whole sequences, each from the beginning."""
-        if (steps := sum(map(len, sequences))) > self.limits.steps:
-            raise _RefusedError(413, f"a request must have at most {self.limits.steps} steps, got {steps}.")
-        if empty := [i for i, sequence in enumerate(sequences) if not sequence]:
-            raise DataError(f"a sequence must have a step, sequence {empty[0]} has none. Leave it out.")
-        answers = []
-        for sequence in sequences:
-            stream = Stream(self.sessions.engine)
-            *_, y = map(stream.push, sequence)
-            answers.append(self._answer(y, stream.steps))
-        return answers
-
-
-class _RefusedError(Exception):
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-
-
-def create_app(sessions: Sessions, *, limits: Limits | None = None, token: str | None = None) -> FastAPI:
+def create_app(
+    sessions: Sessions,
+    *,
+    limits: Limits | None = None,
+    token: str | None = None,
+    run: str = "",
+    runs: Sequence[str] = (),
+) -> FastAPI:
     """The application, to be run by any ASGI server; it closes the sessions when it stops.
 
-    token  what clients must send as `Authorization: Bearer …`; None: anyone may ask
+    token      what clients must send as `Authorization: Bearer …`; None: anyone may ask
+    run, runs  its name, and the names of all that are beside it
     """
     limits = limits or Limits()
-    server = Server(sessions, limits)
+    server = Service(sessions, limits)
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
         server.batcher = Batcher(sessions, limits.waiting)
         yield
+        server.watchers.end()
         await server.batcher.close()
         sessions.close()
 
@@ -137,15 +74,33 @@ def create_app(sessions: Sessions, *, limits: Limits | None = None, token: str |
         responses={status: {"model": Refusal, "description": text} for status, text in SAID.items()},
     )
     app.state.server = server
-    app.add_middleware(Guard, limits=limits, token=token)
+    app.add_middleware(Guard, limits=limits, token=token, count=server.count_refusal)
     _add_refusals(app, server)
     _add_routes(app, server)
-    _add_tellings(app, server)
-    _add_socket(app, server)
+    _add_tellings(app, server, {"run": run, "runs": list(runs)})
+    add_sockets(app, server)
     return app
 
 
-def _add_routes(app: FastAPI, server: Server) -> None:
+def create_apps(sessions: Mapping[str, Sessions], **options: Any) -> Starlette:
+    """Several models at one address: each with its routes and its page, at /runs/NAME/."""
+    apps = {name: create_app(each, run=name, runs=list(sessions), **options) for name, each in sessions.items()}
+
+    @asynccontextmanager
+    async def life(app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for each in apps.values():
+                await stack.enter_async_context(each.router.lifespan_context(each))
+            yield
+
+    routes: list[BaseRoute] = [Mount(f"/runs/{name}", each) for name, each in apps.items()]
+    first = f"/runs/{quote(next(iter(apps)))}"
+    routes += [Route("/", lambda _: RedirectResponse(f"{first}/"))]
+    routes.append(Route("/healthz", lambda _: JSONResponse({"status": "ok"})))
+    return Starlette(routes=routes, lifespan=life)
+
+
+def _add_routes(app: FastAPI, server: Service) -> None:
     sessions = server.sessions
 
     @app.post("/v1/sessions/{key}/push")
@@ -160,11 +115,16 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         found = await server.push([p.key for p in each], [p.x for p in each], [p.number for p in each])
         return Answers(answers=found)
 
+    @app.get("/v1/sessions")
+    def keys(most: Annotated[int, Query(ge=1, le=10_000)] = 100) -> Keys:
+        """The keys of sequences, as many as are asked for, and how many there are."""
+        return Keys(keys=list(islice(sessions.keys(), most)), count=len(sessions.store))
+
     @app.get("/v1/sessions/{key}", responses={404: {"model": Refusal, "description": "no such sequence"}})
     def session(key: Key) -> Session:
         """A sequence as it stands."""
         if key not in sessions:
-            raise _RefusedError(404, f"no sequence {key!r}. Push to it.")
+            raise RefusedError(404, f"no sequence {key!r}. Push to it.")
         return Session(key=key, steps=sessions.steps(key), state=server.state(key))
 
     @app.put("/v1/sessions/{key}", status_code=201)
@@ -179,7 +139,7 @@ def _add_routes(app: FastAPI, server: Server) -> None:
     def delete(key: Key) -> None:
         """Forgets a sequence."""
         if not sessions.delete(key):
-            raise _RefusedError(404, f"no sequence {key!r}.")
+            raise RefusedError(404, f"no sequence {key!r}.")
 
     @app.post("/v1/sessions/{key}/fork", status_code=201)
     def fork(key: Key, body: Fork) -> Session:
@@ -193,13 +153,13 @@ def _add_routes(app: FastAPI, server: Server) -> None:
         return Answers(answers=server.read(body.sequences))
 
 
-def _add_tellings(app: FastAPI, server: Server) -> None:
+def _add_tellings(app: FastAPI, server: Service, named: dict[str, Any]) -> None:
     """Of the model, of the server, and the page."""
 
     @app.get("/v1/model")
     def model() -> dict[str, Any]:
         """What it reads, what it says, and what its state is made of."""
-        return about(server.sessions.engine.step)
+        return about(server.sessions.engine.step) | named
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
@@ -220,42 +180,9 @@ def _add_tellings(app: FastAPI, server: Server) -> None:
         return HTMLResponse((folder / "index.html").read_text("utf-8"), headers={"Content-Security-Policy": POLICY})
 
 
-def _add_socket(app: FastAPI, server: Server) -> None:
-    @app.websocket("/v1/sessions/{key}/stream")
-    async def stream(socket: WebSocket, key: str) -> None:
-        """A step in each message, {"x": …, "number": …}, an answer to each; a wrong one is told and stops nothing.
-
-        With "state": true the answer has the state, too: as it is then, for others may push to the sequence.
-        """
-        await socket.accept()
-        try:
-            while True:
-                text = await socket.receive_text()
-                await socket.send_json(await _reply(server, key, text))
-        except WebSocketDisconnect:
-            return
-
-
-async def _reply(server: Server, key: str, text: str) -> dict[str, Any]:
-    try:
-        if len(text) > server.limits.body:
-            raise _RefusedError(413, f"a message must have at most {server.limits.body} characters.")
-        body = PushWatched.model_validate(json.loads(text))
-        said = (await server.push([key], [body.x], [body.number]))[0].model_dump()
-        return said | {"state": server.state(key)} if body.state else said
-    except OutOfTurnError as problem:
-        return {"error": str(problem), "expected": problem.expected}
-    except BusyError:
-        return {"error": SAID[503]}
-    except (ElmanError, _RefusedError) as problem:
-        return {"error": str(problem)}
-    except (ValueError, RecursionError) as problem:
-        return {"error": f"a message must be a step as JSON: {' '.join(str(problem).split())[:200]}"}
-
-
-def _add_refusals(app: FastAPI, server: Server) -> None:
+def _add_refusals(app: FastAPI, server: Service) -> None:
     def refuse(status: int, text: str, expected: int | None = None) -> JSONResponse:
-        server.refused.labels(status).inc()
+        server.count_refusal(status)
         headers = {"Retry-After": "1"} if status in (429, 503) else None
         return JSONResponse({"error": text, "expected": expected}, status, headers)
 
@@ -267,8 +194,8 @@ def _add_refusals(app: FastAPI, server: Server) -> None:
             return refuse(503, str(problem))
         return refuse(409 if isinstance(problem, BegunError) else 422, str(problem))
 
-    @app.exception_handler(_RefusedError)
-    async def refused(request: Request, problem: _RefusedError) -> JSONResponse:
+    @app.exception_handler(RefusedError)
+    async def refused(request: Request, problem: RefusedError) -> JSONResponse:
         return refuse(problem.status, str(problem))
 
     @app.exception_handler(BusyError)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from elman.errors import DataError, OptionError
-from elman.live.redis_store import RedisStore
-from elman.live.store import Kept, MovedError, SharedStore, SQLiteStore, Store
+from elman.live.redis_store import open_store
+from elman.live.store import Kept, MovedError, SharedStore, Store
 from elman.steps import Causal, Stream
 from elman.steps.causal import refused
 from elman.steps.engine import Engine
@@ -82,7 +82,7 @@ class Sessions:
                 raise OptionError(f"Sessions: {name} must be a whole number ≥ 1, got {value!r}.")
         step = model if isinstance(model, Causal) else model.causal()
         self.engine = Engine(step, crowd=True)
-        self.store = _opened(store, fingerprint(step))
+        self.store = open_store(store, fingerprint(step))
         self.shared = isinstance(self.store, SharedStore)
         if self.shared and (every, seconds) != (1, None):
             raise OptionError("Sessions: a shared store is written at every step. Leave every and seconds out.")
@@ -342,6 +342,12 @@ class Sessions:
         """Whether a sequence is held ready."""
         return key in self._rows
 
+    def keys(self) -> list[str]:
+        """All that have begun, held or not, sorted."""
+        with self._lock:
+            begun = (key for key, row in self._rows.items() if self._steps[row])
+            return sorted({*self.store.keys(), *begun})
+
     def __contains__(self, key: str) -> bool:
         return self.steps(key) > 0
 
@@ -368,12 +374,6 @@ class Sessions:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _opened(store: Store | Path | str | None, model: str) -> Store:
-    if isinstance(store, str) and store.startswith(("redis://", "rediss://", "unix://")):
-        return RedisStore(store, model)
-    return SQLiteStore(store, model) if store is None or isinstance(store, (str, Path)) else store
 
 
 def _check_keys(keys: Sequence[Any]) -> None:

@@ -16,8 +16,8 @@ from elman.live.messages import about
 from elman.steps.causal import Causal, StackStep
 from elman.steps.parts import MOST_NAMED, Looked, Measured, Spelt
 
-_LINK = re.compile(r'<link rel="(?P<rel>[a-z]+)" href="/page/(?P<file>[^"]+)"[^>]*>')
-_SCRIPT = re.compile(r'<script src="/page/(?P<file>[^"]+)"[^>]*></script>')
+_LINK = re.compile(r'<link rel="(?P<rel>[a-z]+)" href="page/(?P<file>[^"]+)"[^>]*>')
+_SCRIPT = re.compile(r'<script src="page/(?P<file>[^"]+)"[^>]*></script>')
 _IMPORT = re.compile(r'from "\./([a-z]+\.js)"')
 
 

@@ -19,7 +19,7 @@ export async function ask(path, options = {}) {
   }
 }
 
-export const session = (key, then = "") => `/v1/sessions/${encodeURIComponent(key)}${then}`;
+export const session = (key, then = "") => `v1/sessions/${encodeURIComponent(key)}${then}`;
 
 export const fork = (key, to) => ask(session(key, "/fork"), { method: "POST", body: JSON.stringify({ to }) });
 
@@ -27,9 +27,9 @@ export const fork = (key, to) => ask(session(key, "/fork"), { method: "POST", bo
 export const forget = (key) =>
   fetch(session(key), { method: "DELETE", keepalive: true, headers: headers() }).catch(() => {});
 
-/** Where a sequence is streamed to: a browser cannot send headers there. */
-export function socketAddress(key) {
-  const address = new URL(session(key, "/stream"), location.href);
+/** Where a sequence is streamed to, or watched: a browser cannot send headers there. */
+export function socketAddress(key, what) {
+  const address = new URL(session(key, `/${what}`), location.href);
   address.protocol = address.protocol.replace("http", "ws");
   if (token()) address.searchParams.set("token", token());
   return address;

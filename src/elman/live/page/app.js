@@ -35,14 +35,19 @@ async function start() {
   $("about").textContent = about;
   $("hint").textContent = hint;
   $("step").placeholder = example;
+  if (model.runs?.length > 1) {
+    $("runs").replaceChildren(...model.runs.map((name) => new Option(name, name, false, name === model.run)));
+    $("pick").hidden = false;
+  }
+  $("watched").hidden = !source.watch;
   begin();
 }
 
 // -- sequences -------------------------------------------------------------------------------------------------------
 
-function begin() {
+function begin(track = new Track("main", tell)) {
   forks = 0;
-  tracks = [(chosen = new Track("main", tell))];
+  tracks = [(chosen = track)];
   views = [];
   heat = null;
   $("panels").replaceChildren();
@@ -56,6 +61,11 @@ function begin() {
 async function push(x) {
   const track = chosen;
   await track.push(x);
+  came(track);
+}
+
+/** A step of a sequence has come. */
+function came(track) {
   if (!tracks.includes(track)) return; // it was ended meanwhile
   if (!views.length) build(track.row(track.last));
   showTracks();
@@ -299,15 +309,33 @@ $("fork").addEventListener("click", () =>
   }),
 );
 
-$("reset").addEventListener("click", () =>
+/** Ends what there is, and begins with a new sequence. */
+async function restart(track) {
+  player.pause();
+  const old = tracks;
+  if (player.steps.length) player.rewind();
+  begin(track);
+  await Promise.all(old.map((one) => one.end()));
+}
+
+$("reset").addEventListener("click", () => attempt(() => restart()));
+
+$("watched").addEventListener("submit", (event) => {
+  event.preventDefault();
   attempt(async () => {
-    player.pause();
-    const old = tracks;
-    if (player.steps.length) player.rewind();
-    begin();
-    await Promise.all(old.map((track) => track.end()));
+    const key = $("key").value;
+    await restart(Track.watching(key, await source.stepsOf(key), tell, came));
+  });
+});
+
+$("key").addEventListener("focus", () =>
+  attempt(async () => {
+    const keys = await source.keys();
+    $("keys").replaceChildren(...keys.filter((key) => !key.startsWith("page ")).map((key) => new Option(key)));
   }),
 );
+
+$("runs").addEventListener("change", ({ target }) => location.assign(`../${encodeURIComponent(target.value)}/`));
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const view of views) view.forget();

@@ -13,7 +13,7 @@ export async function local() {
 }
 
 class Local {
-  #states = new Map();
+  #sequences = new Map();
   #free = [];
 
   constructor(model, code) {
@@ -35,27 +35,32 @@ class Local {
     const push = async (x) => {
       const found = this.#push(key, x);
       told("here");
-      return { ...found, number: ++steps };
+      return found;
     };
-    return { push, close: () => {} };
+    return { steps, push, close: () => {} };
   }
 
   async fork(key, to) {
-    this.#floats(this.#state(to), this.size).set(this.#floats(this.#state(key), this.size));
+    const { at, steps } = this.#sequence(key);
+    const copy = this.#sequence(to);
+    copy.steps = steps;
+    this.#floats(copy.at, this.size).set(this.#floats(at, this.size));
+    return { steps };
   }
 
   async forget(key) {
-    if (this.#states.has(key)) this.#free.push(this.#states.get(key));
-    this.#states.delete(key);
+    if (this.#sequences.has(key)) this.#free.push(this.#sequences.get(key).at);
+    this.#sequences.delete(key);
   }
 
   #push(key, x) {
     const numbers = this.codes ? [this.#code(x)] : this.#numbers(x);
-    const state = this.#state(key);
+    const sequence = this.#sequence(key);
     this.#floats(this.x, numbers.length).set(numbers);
-    this.step(state, this.x, this.y);
+    this.step(sequence.at, this.x, this.y);
     const y = [...this.#floats(this.y, this.about.outputs)];
-    return { y, answer: inWords(y, this.here, this.about.names), state: this.#parts(state) };
+    const answer = inWords(y, this.here, this.about.names);
+    return { number: ++sequence.steps, y, answer, state: this.#parts(sequence.at) };
   }
 
   #code(name) {
@@ -82,14 +87,14 @@ class Local {
     );
   }
 
-  /** Where the state of a sequence lies; one that is new begins. */
-  #state(key) {
-    if (!this.#states.has(key)) {
+  /** {at: where its state lies, steps}; one that is new begins. */
+  #sequence(key) {
+    if (!this.#sequences.has(key)) {
       const at = this.#free.pop() ?? this.#block(this.size);
       this.init(at);
-      this.#states.set(key, at);
+      this.#sequences.set(key, { at, steps: 0 });
     }
-    return this.#states.get(key);
+    return this.#sequences.get(key);
   }
 
   /** Memory for so many numbers. */

@@ -59,7 +59,7 @@ export class Stream {
 
   async #open() {
     if (this.#socket?.readyState === WebSocket.OPEN) return this.#socket;
-    const socket = new WebSocket(socketAddress(this.key));
+    const socket = new WebSocket(socketAddress(this.key, "stream"));
     await new Promise((resolve, reject) => {
       socket.onopen = resolve;
       socket.onclose = () => reject(new LostError());
@@ -67,5 +67,40 @@ export class Stream {
     this.#socket = socket;
     this.told("live");
     return socket;
+  }
+}
+
+/** A sequence that others push to; came(message): called after each of its steps. */
+export class Watch {
+  #socket = null;
+  #over = false;
+
+  constructor(key, came, told) {
+    Object.assign(this, { key, came, told });
+    this.#open();
+  }
+
+  async push() {
+    throw new Error("This sequence is watched: others push to it. Fork it, and push to the fork.");
+  }
+
+  close() {
+    this.#over = true;
+    this.#socket?.close();
+  }
+
+  #open(wait = 200) {
+    if (this.#over) return;
+    this.#socket = new WebSocket(socketAddress(this.key, "watch"));
+    this.#socket.onopen = () => {
+      wait = 200;
+      this.told("live");
+    };
+    this.#socket.onmessage = (event) => this.came(JSON.parse(event.data));
+    this.#socket.onclose = () => {
+      if (this.#over) return;
+      this.told("lost");
+      setTimeout(() => this.#open(Math.min(4000, 2 * wait)), wait);
+    };
   }
 }
