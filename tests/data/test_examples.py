@@ -14,7 +14,7 @@ import pytest
 import elman
 from elman.data.examples import Columns, read_columns, read_examples
 from elman.data.ts_file import read_ts
-from elman.errors import DataError, ElmanError
+from elman.errors import DataError, ElmanError, OptionError
 
 TS = "# a comment\n@problemName X\n@timeStamps false\n@classLabel true up down\n@data\n1,2,?:4,5,6:up\n1:2:down\n"
 CSV = "id,t,a,b,kind\nx,1,0.5,1,up\nx,0,0.25,2,up\ny,0,3,,down\n"
@@ -204,3 +204,20 @@ def test_npz_of_sequences_of_several_lengths(tmp_path):
         np.savez(tmp_path / "b.npz", X=steps, lengths=wrong)
         with pytest.raises(DataError, match="lengths must be whole numbers"):
             read_examples(tmp_path / "b.npz", Columns())
+
+
+def test_rows_of_numbers_with_a_label_each_are_the_steps_of_one_sequence(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,label\n1,2,x\n3,4,y\n5,6,x\n")
+    X, y, _ = read_examples(tmp_path / "t.csv", Columns(label="label"), each_step=True)
+    assert [x.tolist() for x in X] == [[[1, 2], [3, 4], [5, 6]]] and [list(each) for each in y] == [["x", "y", "x"]]
+    X, y, _ = read_examples(tmp_path / "t.csv", Columns(inputs=("a", "b")), each_step=True)
+    assert len(X) == 1 and y is None
+
+
+def test_one_label_for_a_whole_text_is_no_label_of_its_steps(tmp_path):
+    (tmp_path / "t.csv").write_text("text,label\nso it goes,x\n")
+    with pytest.raises(OptionError, match="'label' must be a list with a label for each"):
+        read_examples(tmp_path / "t.csv", Columns(label="label"), each_step=True)
+    (tmp_path / "t.jsonl").write_text('{"words": ["so", "it"], "tags": ["x", "y"]}\n')
+    X, y, _ = read_examples(tmp_path / "t.jsonl", Columns(label="tags"), each_step=True)
+    assert [list(x) for x in X] == [["so", "it"]] and [list(each) for each in y] == [["x", "y"]]

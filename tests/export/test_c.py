@@ -13,12 +13,12 @@ import torch
 
 import elman
 from elman.backends.native.compiler import find_compiler
-from elman.errors import OptionError
+from elman.errors import DataError, OptionError
 from elman.export import to_c
 from elman.export.c import STANDARD
 from elman.steps import StackStep
 from tests.contracts.conftest import CELLS, make
-from tests.steps.models import ALL, fitted, signals, steps_for
+from tests.steps.models import ALL, SENTENCES, TAGS, fitted, signals, steps_for
 
 COMPILERS = {
     "gcc": ("gcc",),
@@ -74,7 +74,7 @@ def test_a_whole_model_answers_as_its_stream_does(name, tmp_path):
     expected = np.array([stream.push(step) for step in steps])
     y, _ = run(made, tmp_path, x, expected.shape[1])
     np.testing.assert_allclose(y, expected, rtol=2e-4, atol=1e-5)  # x comes as float, 1000 with a spread of 50
-    assert made.error < 1e-5
+    assert made.cost.error < 1e-5
 
 
 def test_it_compiles_without_a_warning_and_calls_nothing(tmp_path):
@@ -125,10 +125,38 @@ def test_int8_is_a_quarter_and_says_what_it_costs(tmp_path):
     model.fit(X, np.array(y) > 0)
     full, small = to_c(model, tmp_path, "full"), to_c(model, tmp_path, "small", weights="int8")
     assert small.weights < 0.35 * full.weights
-    assert full.error < 1e-5 < small.error < 0.1
-    assert small.agreement is not None and small.agreement > 0.9
-    assert full.agreement is None
+    assert full.cost.error < 1e-5 < small.cost.error < 0.1
+    assert small.cost.agreement > 0.9 and full.cost.agreement == 1
     assert full.code is not None and full.code < 5000
+
+
+def test_the_cost_is_measured_on_one_s_own_data(tmp_path):
+    X, y = signals()
+    labels = np.where(np.array(y) > 0, "up", "down")
+    model = fitted("classifier max")
+    cost = to_c(model, tmp_path, weights="int8", X=X, y=labels).cost
+    assert (cost.judged, cost.steps) == ("accuracy", sum(map(len, X)))
+    assert cost.model == pytest.approx(np.mean(model.predict(X) == labels))
+    assert abs(cost.c - cost.model) < 0.2
+    cost = to_c(fitted("regressor"), tmp_path, X=X, y=np.stack([y, np.square(y)], 1)).cost
+    said = fitted("regressor").predict(X)
+    assert cost.judged == "mean absolute error"
+    assert cost.model == pytest.approx(np.abs(said - np.stack([y, np.square(y)], 1)).mean(), rel=1e-4)
+    assert cost.c == pytest.approx(cost.model, rel=1e-4)
+    cost = to_c(fitted("tagger of numbers"), tmp_path, X=X[1:], y=[x[:, 0].cumsum() for x in X[1:]]).cost
+    said = fitted("tagger of numbers").predict(X[1:])
+    far = np.concatenate([np.abs(s - x[:, 0].cumsum()) for s, x in zip(said, X[1:], strict=True)])
+    assert cost.model == pytest.approx(far.mean(), rel=1e-4)
+    cost = to_c(fitted("tagger crf=False spelling=0"), tmp_path, X=SENTENCES, y=TAGS).cost
+    right = [
+        a == b
+        for s, t in zip(fitted("tagger crf=False spelling=0").predict(SENTENCES), TAGS, strict=True)
+        for a, b in zip(s, t, strict=True)
+    ]
+    assert cost.model == cost.c == pytest.approx(np.mean(right))
+    assert to_c(fitted("letters"), tmp_path, X=["so it goes"]).cost.steps == 10
+    with pytest.raises(DataError, match="as many targets as sequences"):
+        to_c(model, tmp_path, X=X, y=labels[1:])
 
 
 def test_two_models_live_in_one_program(tmp_path):

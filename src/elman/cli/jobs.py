@@ -101,10 +101,11 @@ def write_columns(run: Path, columns: Columns) -> None:
     RunFolder(run).write_text(COLUMNS, json.dumps(asdict(columns), indent=2))
 
 
-def kept_columns(run: Path) -> Columns:
-    """The columns that a run was trained with, but for the label."""
+def kept_columns(run: Path, *, labelled: bool = False) -> Columns:
+    """The columns that a run was trained with; the label's only where it is wanted."""
     kept: dict[str, Any] = json.loads((run / COLUMNS).read_text("utf-8")) if (run / COLUMNS).is_file() else {}
-    return Columns(**kept | {"inputs": tuple(kept.get("inputs", ())), "label": None})
+    label = kept.get("label") if labelled else None
+    return Columns(**kept | {"inputs": tuple(kept.get("inputs", ())), "label": label})
 
 
 def talk() -> dict[str, Any]:

@@ -43,13 +43,16 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Folder to write to. [RUN/export]")] = None,
     name: Annotated[str | None, typer.Option(help="Of the files, and of the functions in C. [that of RUN]")] = None,
     int8: Annotated[bool, typer.Option("--int8", help="C: weights in 8 bits; what that costs is told.")] = False,
+    on: Annotated[
+        Path | None, typer.Option(help="C: file with sequences, and their labels, to measure on what it costs.")
+    ] = None,
     main: Annotated[bool, typer.Option("--main", help="C: with a program to try it, -DNAME_MAIN.")] = False,
     cells: options.Cells = None,
 ) -> None:
     """Write a trained RUN for where there is no Python."""
     from elman.cli.live_jobs import run_export
 
-    run_export(run, to, out, name, cells, int8=int8, main=main)
+    run_export(run, to, out, name, on, cells, int8=int8, main=main)
 
 
 @command

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from elman.cli.jobs import kept_columns, load_cells
+from elman.data.examples import read_examples
+from elman.data.text_file import decode, read_bytes
 from elman.errors import MissingExtraError, OptionError
 from elman.estimators import Forecaster, load
+from elman.estimators.sequences.base import SequenceEstimator
 from elman.live.lines import answers
 from elman.live.redis_store import SCHEMES
 from elman.live.sessions import Sessions
@@ -46,26 +49,45 @@ def run_stream(run: Path, state: Path | None, every: int, series: str | None, ce
 
 
 def run_export(
-    run: Path, to: str, out: Path | None, name: str | None, cells: Path | None, *, int8: bool, main: bool
+    run: Path,
+    to: str,
+    out: Path | None,
+    name: str | None,
+    on: Path | None,
+    cells: Path | None,
+    *,
+    int8: bool,
+    main: bool,
 ) -> None:
-    """The files, and what they weigh."""
+    """The files, what they weigh, and what they cost in truth."""
     known = {"c": _export_c, "onnx": _export_onnx, "wasm": _export_wasm}
     if to not in known:
         raise OptionError(f"elman export: --to must be {', '.join(list(known)[:-1])} or {list(known)[-1]}, got {to!r}.")
-    if to != "c" and (int8 or main):
-        raise OptionError(f"elman export: --int8 and --main are for --to c, got --to {to}. Leave them out.")
+    if to != "c" and (int8 or main or on is not None):
+        raise OptionError(f"elman export: --int8, --main and --on are for --to c, got --to {to}. Leave them out.")
     load_cells(cells, None)
     model = load(run)
-    folder = out or run / "export"
-    folder.mkdir(parents=True, exist_ok=True)
     wanted = re.sub(r"\W", "_", run.resolve().name, flags=re.ASCII)
-    known[to](model, folder, name or (wanted if wanted[0].isalpha() else f"run_{wanted}"), int8=int8, main=main)
+    folder, name = out or run / "export", name or (wanted if wanted[0].isalpha() else f"run_{wanted}")
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"weights": "int8" if int8 else "float32", "main": main} | _examples(model, run, on)
+    known[to](model, folder, name, **(options if to == "c" else {}))
 
 
-def _export_c(model: Any, folder: Path, name: str, *, int8: bool, main: bool) -> None:
+def _examples(model: Any, run: Path, file: Path | None) -> dict[str, Any]:
+    """Sequences of a file, as the run reads them, and what is true of them where the file tells it."""
+    if file is None:
+        return {}
+    if not isinstance(model, SequenceEstimator):
+        return {"X": [decode(read_bytes(file, "elman export"), file, "elman export")]}
+    X, y, _ = read_examples(file, kept_columns(run, labelled=True), each_step=model.per_step)
+    return {"X": X, "y": y}
+
+
+def _export_c(model: Any, folder: Path, name: str, **options: Any) -> None:
     from elman.export import to_c
 
-    made = to_c(model, folder, name, weights="int8" if int8 else "float32", main=main)
+    made = to_c(model, folder, name, **options)
     print(f"Written:  {made.source}, {made.header.name}")
     _tell_c(made)
 
@@ -73,13 +95,16 @@ def _export_c(model: Any, folder: Path, name: str, *, int8: bool, main: bool) ->
 def _tell_c(made: Exported) -> None:
     print(f"Flash:    {_bytes(made.weights)} of numbers{_and(made.code, ' of code on this machine')}")
     print(f"RAM:      {_bytes(made.state)} of state for each sequence{_and(made.stack, ' of stack in a step')}")
-    if made.error is not None:
-        print(f"Parity:   {made.error:.1e} from the model at most, over random steps")
-    if made.agreement is not None:
-        print(f"          the same most probable answer in {made.agreement:.1%} of them")
+    if made.cost is None:
+        return
+    cost = made.cost
+    same = "" if cost.agreement is None else f", the same most probable answer in {cost.agreement:.2%} of them"
+    print(f"Parity:   {cost.error:.1e} from the model at most, over {cost.steps} steps{same}")
+    if cost.judged is not None:
+        print(f"Cost:     {cost.judged} {cost.model:.4f} of the model, {cost.c:.4f} of the C")
 
 
-def _export_wasm(model: Any, folder: Path, name: str, *, int8: bool, main: bool) -> None:
+def _export_wasm(model: Any, folder: Path, name: str) -> None:
     """The module, the C that it is made of, and the live page around it."""
     from elman.export import to_wasm
     from elman.live.standalone import write_page
@@ -93,7 +118,7 @@ def _export_wasm(model: Any, folder: Path, name: str, *, int8: bool, main: bool)
     _tell_c(made.c)
 
 
-def _export_onnx(model: Any, folder: Path, name: str, *, int8: bool, main: bool) -> None:
+def _export_onnx(model: Any, folder: Path, name: str) -> None:
     """Whole sequences, and one step where the model can answer step by step; a model that can do neither is refused."""
     from elman.export import to_onnx
 

@@ -55,8 +55,8 @@ def read_examples(
     All but .npz may be gzipped, with .gz at the end.
 
     y: one target of each sequence or, with `each_step`, of each step; None without a label. By the columns that come
-    back, another table is read alike even where it has more. With `one`, the rows of a table are the steps of one
-    sequence where no column names it.
+    back, another table is read alike even where it has more. With `one`, and with `each_step` where they are of
+    numbers, the rows of a table are the steps of one sequence where no column names it.
 
     on_disk  whether the sequences of a file that is a table stay on disk, in a temporary file that goes when X does,
              and each is read when it is asked for; None: where the file would fill the memory. Of each sequence or, of
@@ -116,9 +116,22 @@ def _from_tables(
     """The same from the pieces of a table."""
     first = next(tables)
     tables, columns = chain([first], tables), _with_inputs(columns, first)
-    if one or columns.sequence is not None:
+    if one or columns.sequence is not None or (each_step and _of_numbers(first, columns, where)):
         return *_by_sequence(tables, columns, each_step, on_disk, where), columns
     return *_by_row(tables, columns, on_disk, where), columns
+
+
+def _of_numbers(table: Table, columns: Columns, where: str) -> bool:
+    """Whether a row is a step: of numbers, and not a whole sequence of names with a list of labels."""
+    whole = (str, list, tuple, np.ndarray)
+    if not any(isinstance(_column(table, name, where)[0], whole) for name in columns.inputs):
+        return True
+    if columns.label is not None and not isinstance(_column(table, columns.label, where)[0], whole[1:]):
+        raise OptionError(
+            f"{where}: a row is one sequence, and {columns.label!r} must be a list with a label for each of its steps. "
+            "Write the words as .conll, or use `elman classify` for one label of the whole."
+        )
+    return False
 
 
 def read_columns(

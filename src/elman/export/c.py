@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,15 @@ import numpy as np
 
 from elman.backends.native.compiler import Compiler, find_compiler
 from elman.errors import OptionError
-from elman.export.model import about, causal_of, some_steps
+from elman.export.cost import Cost, cost_of
+from elman.export.model import about, causal_of
 from elman.files import write_atomic
 from elman.steps.causal import StackStep
-from elman.steps.engine import Engine
 from elman.steps.parts import Looked, Measured
 from elman.steps.program import Program, program
 
 STANDARD = ("-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror")
 """what the file compiles with"""
-TRIED = 1000
-"""steps on which an exported file is compared with the model"""
 SHOWN = 40
 """outputs that the header names"""
 RESERVED = re.compile(
@@ -42,9 +40,7 @@ class Exported:
     state      bytes of one sequence's state
     code       bytes of machine code for this machine, optimised for size; None without a compiler
     stack      bytes of stack that a step takes here; None without gcc
-    error      largest difference to the model's answers y over `TRIED` random steps, above 1 relative to |y|; None
-               without a compiler
-    agreement  of weights in int8: share of these steps with the same most probable class; None for other models
+    cost       how true it is, on the data that were given or on random steps; None without a compiler
     """
 
     source: Path
@@ -53,12 +49,18 @@ class Exported:
     state: int
     code: int | None
     stack: int | None
-    error: float | None
-    agreement: float | None
+    cost: Cost | None
 
 
 def to_c(
-    model: Any, folder: Path | str, name: str = "model", *, weights: str = "float32", main: bool = False
+    model: Any,
+    folder: Path | str,
+    name: str = "model",
+    *,
+    weights: str = "float32",
+    main: bool = False,
+    X: Sequence[Any] | None = None,
+    y: Sequence[Any] | None = None,
 ) -> Exported:
     """Writes `name.c` and `name.h` into a folder.
 
@@ -66,8 +68,10 @@ def to_c(
     name     of the files, and what its functions begin with
     weights  "float32", or "int8": a quarter of the size, rounded
     main     whether there is a program for trying it: `cc -DNAME_MAIN name.c`, numbers in, answers out
+    X, y     sequences, and what is true of them, on which its cost is measured; None: random steps
 
-    Raises `OptionError` for a model that cannot stream or that C is not written for, `RunError` where it cannot write.
+    Raises `DataError` for X that the model does not read, `OptionError` for a model that cannot stream or that C is
+    not written for, `RunError` where it cannot write.
 
     >>> import elman, tempfile
     >>> made = to_c(elman.Recurrent("gru", 3, 8), tempfile.mkdtemp(), "tiny")
@@ -84,34 +88,8 @@ def to_c(
     bytes_of_numbers = made.weights.nbytes + made.vectors.nbytes + 4 * len(made.measures)
     compiler = find_compiler()
     code, stack = (None, None) if compiler is None else _measured(compiler, source)
-    error, agreement = (None, None) if compiler is None else compare(made.step, made)
-    return Exported(
-        source,
-        header,
-        bytes_of_numbers,
-        4 * len(made.first),
-        code,
-        stack,
-        error,
-        agreement if weights == "int8" else None,
-    )
-
-
-def compare(step: StackStep, made: Program) -> tuple[float, float | None]:
-    """Largest difference of the C to the PyTorch step over random steps, and how often the greatest y is the same."""
-    exact, other = Engine(step, compiled=False), Engine.of(program(step, made.kept, number="double"))
-    given = some_steps(step.reads, TRIED)
-    answers = []
-    for engine in (exact, other):
-        x, y, state = np.zeros(step.inputs), np.zeros(step.outputs, np.float32), engine.first.copy()
-        run, found = engine.bind(x, y, state), np.empty((TRIED, step.outputs), np.float32)
-        for t in range(TRIED):
-            x[:] = given[t]
-            run()
-            found[t] = y
-        answers.append(found)
-    same = None if step.outputs == 1 else float(np.mean(answers[0].argmax(1) == answers[1].argmax(1)))
-    return float((np.abs(answers[0] - answers[1]) / np.maximum(1, np.abs(answers[0]))).max()), same
+    cost = None if compiler is None else cost_of(made.step, made, X, y)
+    return Exported(source, header, bytes_of_numbers, 4 * len(made.first), code, stack, cost)
 
 
 def _checked(name: str) -> str:
