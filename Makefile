@@ -30,11 +30,12 @@ check: $(READY)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
-# Half an hour on a machine that does nothing else; `make bench BENCH=--quick` for two minutes. Faster but wrong is no
+# Forty minutes on a machine that does nothing else; `make bench BENCH=--quick` for two minutes. Faster but wrong is no
 # result, so the contract tests come first. The table also goes into the page about speed, where there is one.
 bench: $(READY)
 	$(BIN)/python -m pytest tests/contracts -q -k native
 	$(BIN)/elman bench cpu --out docs/results $(patsubst %,--page %,$(wildcard docs/performance.md)) $(BENCH)
+	$(if $(BENCH),,$(BIN)/python benchmarks/live.py --write)
 
 # Every table of docs/results.md, measured again on the data in DATA: some three hours on one core that does nothing else.
 DATA ?= ../shared/data

@@ -78,7 +78,7 @@ def test_export_tells_what_it_wrote(runs, tmp_path):
         (("stream", "up", "--every", "0"), "--every must be 1 or more"),
         (("stream", "up", "--state", "up/config.json"), "not a state that was saved"),
         (("export", "up", "--to", "tflite"), "--to must be c, onnx or wasm"),
-        (("export", "up", "--to", "onnx", "--int8"), "--int8 and --main are for --to c"),
+        (("export", "up", "--to", "onnx", "--int8"), "--int8, --main and --on are for --to c"),
         (("export", "wave", "--to", "c"), "C is written for a recurrent stack"),
         (("export", "days", "--to", "onnx"), "cannot be exported"),
         (("export", "up", "--to", "c", "--name", "my model"), "name must be a name in C"),
