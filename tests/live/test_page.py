@@ -6,6 +6,7 @@ import json
 import re
 
 import pytest
+import torch
 
 from tests.live.browser import INK, PHONE, after, expect, play, push
 from tests.live.test_server import running, served
@@ -53,6 +54,30 @@ def test_the_state_is_the_model_s(address, opened):
     assert value == pytest.approx(stream.state["h"][0, 1], rel=1e-3)
     page.get_by_label("Part").select_option("most")
     expect(page.get_by_role("img", name="Hidden state: 8 rows, steps 1 to 2")).to_be_visible()
+
+
+def test_gates_are_told_when_they_are_asked_for(address, opened, picture):
+    page = opened(address)
+    push(page, "0.5, 1000")
+    after(page, 1)
+    page.get_by_label("Part").select_option("gate f")
+    expect(page.get_by_role("heading", name="Gates")).to_be_visible()
+    expect(page.locator("#heat output")).to_have_text("told of the next steps")
+    push(page, "1, 990; 1.5, 980; 2, 1010")
+    after(page, 4)
+    model = fitted("classifier max")
+    stream, step = model.stream(), model.causal()
+    for x in ([0.5, 1000.0], [1.0, 990.0], [1.5, 980.0]):
+        stream.push(x)
+    before = [torch.from_numpy(part)[None] for part in stream.state.values()]
+    weights, x = step.stack.layers[0].by_gate(), step.reads(torch.tensor([[2.0, 1010.0]], dtype=torch.float64))
+    expected = torch.sigmoid(weights.W.f @ x[0] + weights.R.f @ before[0][0, 0] + weights.b.f)
+    page.get_by_role("img", name="Gates").focus()
+    page.keyboard.press("ArrowUp")
+    told = page.locator("#heat output").inner_text()
+    assert told.startswith("step 4, row 1: ")
+    assert float(told.split(": ")[1]) == pytest.approx(float(expected[0]), abs=1e-3)
+    picture(page, "gates")
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl", "json"])

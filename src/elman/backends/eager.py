@@ -90,10 +90,20 @@ def evaluate(graph: Graph, values: Mapping[str, Tensor]) -> dict[str, Any]:
     return {name: at[number] for name, number in graph.outputs.items()}
 
 
+See = Callable[[int, Mapping[str, Any], tuple[Tensor, ...]], None]
+"""told of each step: its number, what the graph gave, by name, and the state after it"""
+
+
 class Eager:
-    """Plain PyTorch, one operation after another: any device, any dtype, any derivative."""
+    """Plain PyTorch, one operation after another: any device, any dtype, any derivative.
+
+    see  called after each step, by those who want to look inside
+    """
 
     name = "eager"
+
+    def __init__(self, see: See | None = None) -> None:
+        self.see = see
 
     def refusal(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str | None:
         """None: it runs everything."""
@@ -109,7 +119,7 @@ class Eager:
         starts = range(0, steps, size)
         outputs: dict[int, Tensor] = {}
         for start in reversed(starts) if how.reverse else starts:
-            args = (traced, weights, x[start : start + size], state, how, start)
+            args = (traced, weights, x[start : start + size], state, how, start, self.see)
             if how.segment and torch.is_grad_enabled():
                 outputs[start], state = checkpoint(_run, *args, use_reentrant=False, preserve_rng_state=False)  # pyright: ignore
             else:
@@ -124,17 +134,23 @@ class Eager:
 
 
 def _run(
-    traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass, start: int
+    traced: Traced,
+    weights: Weights,
+    x: Tensor,
+    state: tuple[Tensor, ...],
+    how: Pass,
+    start: int,
+    see: See | None,
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The steps start … start + len(x) - 1."""
     pre = normalise(F.linear(x, weights.W), weights.gain_x) + weights.b
     times = range(len(x))
     outputs: list[Tensor] = [x] * len(x)
     for t in reversed(times) if how.reverse else times:
-        new = _step(traced, weights, pre[t], state, how.mask)
+        found = _step(traced, weights, pre[t], state, how.mask)
         new = [
-            _zoneout(how.zoneout.get(name), start + t, old, value)
-            for name, old, value in zip(traced.cell.states, state, new, strict=True)
+            _zoneout(how.zoneout.get(name), start + t, old, _as_tensor(found[name], old))
+            for name, old in zip(traced.cell.states, state, strict=True)
         ]
         if how.lengths is not None:
             valid = (how.lengths > start + t).unsqueeze(-1)
@@ -143,13 +159,15 @@ def _run(
         else:
             outputs[t] = new[0]
         state = tuple(new)
+        if see is not None:
+            see(start + t, found, state)
     return torch.stack(outputs), state
 
 
 def _step(
     traced: Traced, weights: Weights, pre: Tensor, state: tuple[Tensor, ...], mask: Tensor | None
-) -> Sequence[Tensor]:
-    """The cell's own step; pre (B, G·H) is the input's part of the pre-activations."""
+) -> dict[str, Any]:
+    """What the cell's graph gives at a step, by name; pre (B, G·H) is the input's part of the pre-activations."""
     size, cell = state[0].shape[-1], traced.cell
     values: dict[str, Tensor] = {f"s.{n}": v for n, v in zip(cell.states, state, strict=True)}
     values |= {f"p.{n}": v for n, v in weights.params.items()}
@@ -165,8 +183,7 @@ def _step(
         if weights.b_r is not None:
             values |= _by_gate("r", traced.apart, product[:, split:] + weights.b_r)
     values |= _by_gate("x", traced.gates, pre)
-    new = evaluate(traced.forward, values)
-    return [_as_tensor(new[name], state[0]) for name in cell.states]
+    return evaluate(traced.forward, values)
 
 
 def _by_gate(kind: str, gates: tuple[str, ...], values: Tensor) -> dict[str, Tensor]:

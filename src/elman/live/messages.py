@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from elman.live.sessions import LONGEST
-from elman.steps import Causal
+from elman.steps import Causal, StackStep
 
 Key = Annotated[str, Field(min_length=1, max_length=LONGEST, examples=["pump 7"])]
 Number = Annotated[
@@ -35,6 +35,7 @@ class PushWatched(PushOne):
     """One step over a WebSocket."""
 
     state: bool = Field(False, description="whether the answer is to tell the state, too")
+    gates: bool = Field(False, description="whether it is to tell what each gate let through, of each layer")
 
 
 class PushOfKey(PushOne):
@@ -124,4 +125,5 @@ def about(step: Causal) -> dict[str, Any]:
         "outputs": step.outputs,
         "names": getattr(getattr(step, "says", None), "names", None),
         "state": {part.name: list(part.shape) for part in step.parts},
+        "gates": list(step.stack.cell.gates) if isinstance(step, StackStep) else [],
     }

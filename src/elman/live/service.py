@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
+import torch
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from elman.errors import DataError
@@ -15,7 +16,7 @@ from elman.live.lines import plain
 from elman.live.messages import Answer
 from elman.live.sessions import Sessions
 from elman.live.watchers import Watchers
-from elman.steps import Stream
+from elman.steps import StackStep, Stream
 
 SAID = {
     401: "no token, or a wrong one",
@@ -93,6 +94,15 @@ class Service:
     def state(self, key: str) -> dict[str, Any]:
         """The state of a sequence by parts, as it is now."""
         return {name: plain(part.tolist(), 9) for name, part in self.sessions.state(key).items()}
+
+    def gates(self, key: str, x: Any) -> dict[str, Any]:
+        """What each gate would let through at this step, (L, H) of each; nothing of a model without a stack."""
+        step = self.sessions.engine.step
+        if not isinstance(step, StackStep):
+            return {}
+        state = [torch.from_numpy(part)[None] for part in self.sessions.state(key).values()]
+        found = step.gates(torch.from_numpy(step.encode(x))[None], state)
+        return {gate: plain(values.tolist(), 4) for gate, values in found.items()}
 
     def read(self, sequences: list[list[Any]]) -> list[Answer]:
         """What the model says of whole sequences, each from the beginning."""

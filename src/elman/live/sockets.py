@@ -26,7 +26,8 @@ def add_sockets(app: FastAPI, server: Service) -> None:
     async def stream(socket: WebSocket, key: str) -> None:
         """A step in each message, {"x": …, "number": …}, an answer to each; a wrong one is told and stops nothing.
 
-        With "state": true the answer has the state, too: as it is then, for others may push to the sequence.
+        With "state": true the answer has the state, too: as it is then, for others may push to the sequence; with
+        "gates": true what each gate let through.
         """
         await socket.accept()
         with contextlib.suppress(WebSocketDisconnect):
@@ -57,7 +58,8 @@ async def _reply(server: Service, key: str, text: str) -> dict[str, Any]:
         if len(text) > server.limits.body:
             raise RefusedError(413, f"a message must have at most {server.limits.body} characters.")
         body = PushWatched.model_validate(json.loads(text))
-        said = (await server.push([key], [body.x], [body.number]))[0].model_dump()
+        gates = {"gates": server.gates(key, body.x)} if body.gates else {}  # of the state before the step
+        said = (await server.push([key], [body.x], [body.number]))[0].model_dump() | gates
         return said | {"state": server.state(key)} if body.state else said
     except OutOfTurnError as problem:
         return {"error": str(problem), "expected": problem.expected}

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from elman.data.inputs import Names
 from elman.errors import DataError, OptionError
 from elman.recurrent import Recurrent
+from elman.recurrent.inside import recorded
 from elman.steps.parts import Part, Pool, Reads, Says
 
 GREATEST = 1e18
@@ -92,6 +93,12 @@ class StackStep(Causal):
         h, middle = self.pooling(h, middle)
         y, last = self.says(h if self.head is None else self.head(h), last)
         return y, (*new, *middle, *last)
+
+    def gates(self, x: Tensor, state: Sequence[Tensor]) -> dict[str, Tensor]:
+        """What each gate lets through at a step of one sequence, x (1, I): each (L, H)."""
+        with torch.no_grad(), recorded(self.stack) as records:
+            step_of(self.stack, self.reads(x), state[: len(self.stack.cell.states)])
+        return {gate: torch.cat([record.gates[gate][0] for record in records]) for gate in self.stack.cell.gates}
 
     def initial(self, rows: int) -> tuple[Tensor, ...]:
         """The state before the first step, a learned one too."""

@@ -60,6 +60,7 @@ function begin(track = new Track("main", tell)) {
 
 async function push(x) {
   const track = chosen;
+  track.stream.gates = $("part").value.startsWith("gates ");
   await track.push(x);
   came(track);
 }
@@ -169,20 +170,27 @@ function build(row) {
     $("panels").append(make("section", { className: "card", ariaLabel: title }, head, ...hosts));
     views.push(...makers.map((maker, i) => maker(hosts[i])));
   }
-  $("part").replaceChildren(...Object.entries(row.state).flatMap(([name, part]) => optionsOf(name, part)));
+  const layers = Object.values(row.state)[0].length;
+  const gates = source.watch ? (model.gates ?? []) : []; // a page by itself has no one to ask
+  $("part").replaceChildren(
+    ...Object.entries(row.state).flatMap(([name, part]) => optionsOf(name, `state ${name}`, Array.isArray(part[0]) ? part.length : 1)),
+    ...gates.flatMap((name) => optionsOf(`gate ${name}`, `gates ${name}`, layers)),
+  );
   $("state").hidden = false;
   heat = new HeatMap($("heat"), { what: "Hidden state" });
 }
 
-/** A part of the state, or each layer of it. */
-function optionsOf(name, part) {
-  if (!Array.isArray(part[0]) || part.length === 1) return [new Option(name, `${name} `)];
-  return part.map((_, layer) => new Option(`${name}, layer ${layer + 1}`, `${name} ${layer}`));
+/** A part of the state or a gate, or each layer of it. */
+function optionsOf(title, value, layers) {
+  if (layers === 1) return [new Option(title, value)];
+  return Array.from({ length: layers }, (_, i) => new Option(`${title}, layer ${i + 1}`, `${value} ${i}`));
 }
 
+/** Numbers of what is chosen; null where a step was not asked for its gates. */
 function partOf(row) {
-  const [name, layer] = $("part").value.split(" ");
-  return (layer ? row.state[name][Number(layer)] : row.state[name]).flat(Infinity);
+  const [kind, name, layer] = $("part").value.split(" ");
+  const part = row[kind]?.[name];
+  return part ? (layer ? part[Number(layer)] : part).flat(Infinity) : null;
 }
 
 /** Draws at the next frame, however many steps come before it. */
@@ -299,7 +307,12 @@ $("file").addEventListener("change", () =>
 $("play").addEventListener("click", () => attempt(async () => (player.playing ? player.pause() : player.play())));
 $("rewind").addEventListener("click", () => player.rewind());
 $("speed").addEventListener("input", showRate);
-$("part").addEventListener("change", draw);
+$("part").addEventListener("change", () => {
+  const gates = $("part").value.startsWith("gates ");
+  $("stated").textContent = gates ? "Gates" : "Hidden state";
+  heat.as($("stated").textContent, gates);
+  draw();
+});
 
 $("fork").addEventListener("click", () =>
   attempt(async () => {

@@ -34,9 +34,20 @@ export class HeatMap {
     this.#draw();
   }
 
+  /** Draws something else from now on; shares: numbers between -1 and 1. */
+  as(what, shares) {
+    Object.assign(this, { what, range: shares ? [-1, 1] : null });
+  }
+
+  #clear() {
+    this.canvas.width = this.canvas.clientWidth;
+    this.low.textContent = this.high.textContent = "";
+    this.output.textContent = "told of the next steps";
+  }
+
   #draw() {
     const units = (this.units = Math.max(0, ...this.rows.map((row) => row?.length ?? 0)));
-    if (!units) return;
+    if (!units) return this.#clear();
     this.scales = this.#scales(units);
     const width = Math.max(120, this.canvas.clientWidth);
     const height = Math.round(Math.min(320, Math.max(64, units * 12)));

@@ -8,6 +8,7 @@ const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 class LostError extends Error {}
 
 export class Stream {
+  gates = false; // whether answers are to tell them
   #socket = null;
   #turn = Promise.resolve();
 
@@ -34,7 +35,7 @@ export class Stream {
   async #push(x) {
     for (let i = 0; i < TRIES; i++) {
       try {
-        const said = await this.#ask({ x, number: this.steps + 1, state: true });
+        const said = await this.#ask({ x, number: this.steps + 1, state: true, gates: this.gates });
         if (said.expected) this.steps = said.expected - 1;
         if (said.error) throw new Error(said.error);
         this.steps = said.number;

@@ -37,9 +37,9 @@ export class Track {
     this.#take(x, await this.stream.push(x));
   }
 
-  #take(x, { number, answer, y, state }) {
+  #take(x, { number, answer, y, state, gates }) {
     this.last = number;
-    this.#rows.set(number, { x, said: answer, y, state });
+    this.#rows.set(number, { x, said: answer, y, state, gates });
     this.#rows.delete(number - KEPT);
   }
 
