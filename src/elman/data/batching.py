@@ -55,7 +55,7 @@ class PaddedBatches:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of this epoch from number `start` on."""
         for members in self.plan(epoch)[start:]:
-            yield self._batch(members)
+            yield self.batch(members)
 
     def plan(self, epoch: int) -> list[np.ndarray]:
         """Which sequences are in each batch of this epoch."""
@@ -68,7 +68,8 @@ class PaddedBatches:
         batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         return [batches[i] for i in dice.permutation(len(batches))] if self.bucket else batches
 
-    def _batch(self, members: np.ndarray) -> Batch:
+    def batch(self, members: np.ndarray) -> Batch:
+        """These sequences, padded."""
         x = pad([self.sequences[i] for i in members])
         lengths = torch.from_numpy(self.lengths[members])
         if isinstance(self.targets, Tensor):
@@ -125,7 +126,7 @@ class TruncatedBatches:
         """The batches of this epoch from number `start` on."""
         rows = [(row, np.cumsum(self.windows[row])) for row in self.plan(epoch)]
         for number in range(start, len(self)):
-            yield self._batch([self._window(row, ends, number) for row, ends in rows])
+            yield self.batch([self._window(row, ends, number) for row, ends in rows])
 
     def _window(self, row: np.ndarray, ends: np.ndarray, number: int) -> Window | None:
         """A row's window of this number; ends: the numbers of windows up to each sequence's end."""
@@ -146,7 +147,9 @@ class TruncatedBatches:
             load[row] += self.windows[i]
         return [np.array(row)[dice.permutation(len(row))] for row in dealt]
 
-    def _batch(self, windows: list[Window | None]) -> Batch:
+    def batch(self, windows: list[Window | None]) -> Batch:
+        """These windows side by side."""
+
         def cut(source: Sequence[Tensor]) -> Tensor:
             parts = [
                 source[0][:0] if w is None else source[w.sequence][w.begin : w.begin + self.steps] for w in windows

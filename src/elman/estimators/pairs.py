@@ -115,11 +115,16 @@ class PairEstimator(Estimator, ABC):
         """Goes on with more data, once through (or `max_steps`); the first call learns names, classes and scales."""
         if not hasattr(self, "network_"):
             return self.fit(X, y)
-        encoded = self.inputs_.encode(as_sequences(X, self._at("partial_fit")), self._at("partial_fit"))
-        targets = self._encode_targets(self._read_targets(y, encoded))
-        batches = self._batches(encoded, targets, np.arange(len(targets)))
+        batches = self.batches(X, y, "partial_fit")
         self._train(self.network_, batches, None, self.max_steps or len(batches), None, False, None)
         return self
+
+    def batches(self, X: Any, y: Any, method: str = "batches") -> PaddedBatches:
+        """Sequences and targets as the fitted net takes them; raises `DataError` for what it does not know."""
+        self._check_fitted()
+        encoded = self.inputs_.encode(as_sequences(X, self._at(method)), self._at(method))
+        targets = self._encode_targets(self._read_targets(y, encoded))
+        return self._batches(encoded, targets, np.arange(len(targets)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
