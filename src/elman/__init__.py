@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Translator,
         load,
     )
+    from elman.evidence.diagnose import diagnose
     from elman.evidence.study import judge, study
     from elman.recurrent import Recurrent
 
@@ -43,6 +44,7 @@ _HOMES = {
     "SequenceTagger": "elman.estimators",
     "Transcriber": "elman.estimators",
     "Translator": "elman.estimators",
+    "diagnose": "elman.evidence.diagnose",
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
@@ -67,6 +69,7 @@ __all__ = [
     "Transcriber",
     "Translator",
     "__version__",
+    "diagnose",
     "judge",
     "load",
     "study",

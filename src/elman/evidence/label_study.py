@@ -14,6 +14,8 @@ from elman.data.inputs import Names
 from elman.data.on_disk import take
 from elman.errors import DataError
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.evidence.diagnose import diagnose
+from elman.evidence.diagnose.picture import to_html
 from elman.evidence.judging import cell_of, judged_run, timed
 from elman.evidence.label_plots import attention_html, plot_confusion, plot_numbers, tagged_html
 from elman.evidence.labels import LabelBoard, Labelled
@@ -132,6 +134,8 @@ def label_report(title: str, estimator: SequenceEstimator, examples: Examples, j
     sections = {"Where it errs": f'<div class="plots"><figure>{picture}</figure></div>'}
     if isinstance(estimator.inputs_, Names):
         sections["Examples of the test data"] = _examples(estimator, examples)
+    if estimator.body == "recurrent":
+        sections["Gradients through time"] = to_html(diagnose(estimator, (examples.X_test, examples.y_test)))
     return Report(
         title,
         scoreboard=judged.scoreboard,

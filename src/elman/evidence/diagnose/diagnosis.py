@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
+from elman.cells import name_of
 from elman.data.batch import Batch
 from elman.data.inputs import Names
 from elman.errors import OptionError
@@ -89,7 +90,7 @@ def diagnose(model: Any, batch: Any) -> Diagnosis:
 
     Raises `OptionError` for another model, and what the model raises for data that it does not read.
 
-    >>> import elman
+    >>> import elman, torch
     >>> net = elman.Recurrent("leaky", 1, 4)
     >>> found = diagnose(net, torch.zeros(2, 60, 1))
     >>> round(found.flows[0].decay, 3), found.flows[0].horizon                # 1 - σ(-2), and ln 0.01 / ln 0.881
@@ -134,7 +135,7 @@ def _subject(model: Any, batch: Any) -> _Subject:
     if isinstance(model, SequenceEstimator):
         return _of_estimator(model, *batch)
     if isinstance(model, Recurrent):
-        return _Subject(model, lambda: model(batch)[1][0][-model.directions :].square().sum() / (2 * len(batch)))
+        return _Subject(model, lambda: _half_square(model, batch), params={"cell": name_of(model.cell)})
     if isinstance(model, nn.Module) and isinstance(batch, Batch) and hasattr(model, "loss"):
         each_step = batch.y.dim() >= 2 and batch.y.shape[1] == batch.x.shape[1]
         return _Subject(model, lambda: model.loss(batch)[0], each_step=each_step)  # type: ignore[operator]
@@ -142,6 +143,11 @@ def _subject(model: Any, batch: Any) -> _Subject:
         "a fitted classifier, regressor or tagger with (X, y), a Recurrent with x, or a module with a loss and a Batch"
     )
     raise OptionError(f"diagnose: expected {known}, got {type(model).__name__}.")
+
+
+def _half_square(net: Recurrent, x: Tensor) -> Tensor:
+    """½ ‖h_T‖² of the last layer, the mean over rows: a loss where there is none."""
+    return net(x)[1][0][-net.directions :].square().sum() / (2 * x.shape[0 if net.batch_first else 1])
 
 
 def _of_estimator(model: SequenceEstimator, X: Any, y: Any) -> _Subject:

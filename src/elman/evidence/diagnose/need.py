@@ -1,7 +1,7 @@
 """How far back the data make one look, found without a recurrent net.
 
-A ridge regression reads the last steps before a target, with the products of features at the same step, and is judged on
-rows that it has not seen. Where it explains as much with the steps before a lag masked, nothing before that lag is
+A ridge regression reads the last steps before a target, with the products of features at the same step, and is judged
+on rows that it has not seen. Where it explains as much with the steps before a lag masked, nothing before that lag is
 needed; and where taking the steps around a lag from another row costs nothing, the reading of all does not use them.
 What a linear reading does not see, such as the parity of bits, this does not see either.
 """
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-MOST_ROWS = 4000
-MOST_COLUMNS = 1000
+MOST_ROWS = 3000
+MOST_COLUMNS = 600
 LONGEST = 1000
 """steps back that are looked at"""
 PRODUCTS = 8

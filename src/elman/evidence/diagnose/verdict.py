@@ -36,9 +36,13 @@ class Remedy:
     change: dict[str, Any]
     why: str
 
+    @property
+    def flags(self) -> str:
+        """The same for a command line."""
+        return " ".join(f"--set {name}={value}" for name, value in self.change.items())
+
     def __str__(self) -> str:
-        flags = " ".join(f"--set {name}={value}" for name, value in self.change.items())
-        return f"{flags} ({self.why})"
+        return f"{self.flags} ({self.why})"
 
 
 @dataclass(frozen=True)

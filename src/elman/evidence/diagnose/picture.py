@@ -1,0 +1,114 @@
+"""A diagnosis as pictures: gradients by lag, what the data need, gates."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from elman.evidence.diagnose.diagnosis import Diagnosis
+from elman.evidence.diagnose.flow import LEFT, Flow
+from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+LEAST = 1e-8
+"""share of a gradient below which nothing is drawn"""
+COLUMNS = ("layer", "memory horizon", "decay per step", "radius of R", "gates: mean", "dead units")
+LOOKS = ("-", "--", ":", "-.")
+
+
+def plot_gradients(found: Diagnosis) -> Figure:
+    """What is left of the gradient by lag, of each layer; the hundredth below which it counts as gone; the data's need.
+
+    >>> import elman, torch
+    >>> from elman.evidence.diagnose import diagnose
+    >>> figure = plot_gradients(diagnose(elman.Recurrent("gru", 1, 4), torch.zeros(2, 20, 1)))
+    >>> figure.axes[0].get_yscale()
+    'log'
+    """
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        for flow in found.flows:
+            look = LOOKS[flow.layer % len(LOOKS)]
+            for values, colour, what in ((flow.memory, FORECAST, "∂h_T/∂s"), (flow.loss, TRUTH, "∂L/∂h")):
+                shares = values / values.max() if values.max(initial=0) > 0 else values
+                drawn = np.where(shares > LEAST, shares, np.nan)
+                axes.plot(
+                    np.arange(len(drawn)), drawn, look, color=colour, lw=1.5, label=f"{what}{_place(found, flow)}"
+                )
+        axes.set_yscale("log")
+        axes.axhline(LEFT, color=QUIET, lw=1, ls=":")
+        _mark_need(axes, found)
+        dress(axes, "What is left of the gradient", "steps back from the last one", "share")
+        figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK)
+    return figure
+
+
+def plot_need(found: Diagnosis) -> Figure | None:
+    """R² of a linear reading by how many steps it sees; None where nothing could be explained."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    if found.need is None or not len(found.need.lags):
+        return None
+    need = found.need
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        edges = np.concatenate([[0], need.lags])
+        density = need.used.clip(0, 1)
+        axes.bar(edges[:-1], density, np.diff(edges), align="edge", color=GRID, label="lost by shuffling these steps")
+        axes.plot(
+            need.lags, need.by_lag, color=FORECAST, marker="o", ms=3.5, lw=1.5, label="explained by the last steps"
+        )
+        if found.explained is not None:
+            axes.axhline(max(found.explained, 0), color=TRUTH, lw=1.3, ls="--", label="explained by the net")
+        _mark_need(axes, found)
+        axes.set_ylim(0, 1.02)
+        dress(axes, "What the data need, by a linear reading", "steps back from the last one", "R²")
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
+    return figure
+
+
+def to_html(found: Diagnosis) -> str:
+    """The section of a report: the verdict, its remedies, both pictures, a table of the layers."""
+    remedies = "".join(f"<li><code>{escape(r.flags)}</code>: {escape(r.why)}</li>" for r in found.verdict.remedies)
+    pictures = [to_svg(plot_gradients(found), "What is left of the gradient by lag")]
+    need = plot_need(found)
+    if need is not None:
+        pictures.append(to_svg(need, "How much is explained by how many of the last steps"))
+    figures = "".join(f"<figure>{svg}</figure>" for svg in pictures)
+    head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+    rows = "".join(_row(found, number) for number in range(len(found.flows)))
+    return (
+        f"<p>{escape(found.verdict.sentence)}</p>{f'<ul>{remedies}</ul>' if remedies else ''}"
+        f'<div class="plots">{figures}</div><p></p><div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+    )
+
+
+def _row(found: Diagnosis, number: int) -> str:
+    flow, units = found.flows[number], found.units[number]
+    horizon = "unbounded" if np.isinf(flow.horizon) else f"{flow.horizon:.0f} steps"
+    radius = ", ".join(f"{gate} {value:.2f}" for gate, value in units.radius.items()) or "none"
+    gates = ", ".join(f"{gate.name} {gate.mean:.2f}" for gate in units.gates) or "none"
+    name = f"{flow.layer + 1}{' reverse' if flow.reverse else ''}"
+    cells = (horizon, f"{flow.decay:.3f}", radius, gates, f"{units.dead:.0%}")
+    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+
+
+def _place(found: Diagnosis, flow: Flow) -> str:
+    several = len(found.flows) > 1
+    return f", layer {flow.layer + 1}{' reverse' if flow.reverse else ''}" if several else ""
+
+
+def _mark_need(axes: Axes, found: Diagnosis) -> None:
+    if found.need is not None and found.need.steps:
+        axes.axvline(found.need.steps, color=HISTORY, lw=1.2, label="the data need")

@@ -1,0 +1,205 @@
+"""Verdicts on nets that cannot learn their data, and silence about those that can."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import elman
+from elman.cli.app import app
+from elman.errors import OptionError
+from elman.evidence.diagnose import Flow, Need, diagnose, need_of
+from elman.evidence.diagnose.picture import to_html
+from elman.evidence.diagnose.remedies import try_remedies
+from elman.evidence.diagnose.verdict import judge
+
+STEPS = 100
+BASE = {"bidirectional": False, "stride": 1, "dropout": 0.0, "noise": 0, "hidden_size": 48, "max_steps": 250}
+
+
+def adding(dice, count):
+    values, marks, rows = dice.random((count, STEPS)), np.zeros((count, STEPS)), np.arange(count)
+    first, second = dice.integers(0, STEPS // 2, count), dice.integers(STEPS // 2, STEPS, count)
+    marks[rows, first] = marks[rows, second] = 1.0
+    return list(np.stack([values, marks], 2)), values[rows, first] + values[rows, second]
+
+
+def first(dice, count):
+    """Which of four symbols came first, noise after it."""
+    symbols, X = dice.integers(0, 4, count), dice.normal(size=(count, STEPS, 4))
+    X[np.arange(count), 0] = 5 * np.eye(4)[symbols]
+    return list(X), symbols
+
+
+def order(dice, count):
+    """Two signs, one early, one in the middle: which of four."""
+    X, rows = dice.normal(size=(count, STEPS, 2)) * 0.3, np.arange(count)
+    a, b = dice.choice([-3, 3], (2, count))
+    X[rows, dice.integers(0, 10, count), 0], X[rows, dice.integers(40, 50, count), 1] = a, b
+    return list(X), (a > 0) * 2 + (b > 0)
+
+
+def recent(dice, count):
+    X = dice.normal(size=(count, STEPS, 1))
+    return list(X), X[:, -1, 0] + 0.5 * X[:, -2, 0] - 0.3 * X[:, -3, 0]
+
+
+def level(dice, count):
+    kinds = dice.integers(0, 3, count)
+    return list(kinds[:, None, None] + dice.normal(size=(count, STEPS, 1))), kinds
+
+
+def noise(dice, count):
+    return list(dice.normal(size=(count, STEPS, 1))), dice.integers(0, 2, count)
+
+
+def echo(lag):
+    def draw(dice, count):
+        X = dice.normal(size=(count // 5, STEPS, 1))
+        y = np.sign(np.roll(X[:, :, 0], lag, 1))
+        y[:, :lag] = 1
+        return list(X), [["up" if v > 0 else "down" for v in row] for row in y]
+
+    return draw
+
+
+R, C, T = elman.SequenceRegressor, elman.SequenceClassifier, elman.SequenceTagger
+FAULTY = {
+    "elman adding": (R, adding, {"cell": "elman", "pooling": "last"}),
+    "elman first": (C, first, {"cell": "elman", "pooling": "last"}),
+    "elman order": (C, order, {"cell": "elman", "pooling": "last"}),
+    "lstm first": (C, first, {"cell": "lstm", "pooling": "last"}),
+    "mgu order": (C, order, {"cell": "mgu", "pooling": "last"}),
+    "elman echo 60": (T, echo(60), {"cell": "elman"}),
+    "gru echo 60": (T, echo(60), {"cell": "gru"}),
+}
+HEALTHY = {
+    "gru adding": (R, adding, {"cell": "gru", "pooling": "last"}),
+    "relu first": (C, first, {"cell": "elman_relu", "pooling": "last"}),
+    "slstm first": (C, first, {"cell": "slstm", "pooling": "last"}),
+    "elman max first": (C, first, {"cell": "elman", "pooling": "max"}),
+    "elman recent": (R, recent, {"cell": "elman", "pooling": "last"}),
+    "elman level": (C, level, {"cell": "elman", "pooling": "last"}),
+    "elman echo 3": (T, echo(3), {"cell": "elman"}),
+    "gru noise": (C, noise, {"cell": "gru", "pooling": "last"}),
+    "both ways first": (C, first, {"cell": "lstm", "pooling": "last", "bidirectional": True}),
+}
+QUICK = ("elman first", "elman echo 60", "slstm first", "elman recent")
+
+
+def fitted(kind, draw, options, count=1500):
+    X, y = draw(np.random.default_rng(0), count)
+    return kind(**BASE | options).fit(X, y), X, y
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in (*FAULTY, *HEALTHY)]
+)
+def test_faults_are_called_and_healthy_nets_are_left_alone(name):
+    """A sixth of the training that these nets get by default, so that it is known long before half of it."""
+    model, X, y = fitted(*(FAULTY | HEALTHY)[name])
+    found = diagnose(model, (X, y))
+    assert found.verdict.fault == ("vanishing" if name in FAULTY else None), found.verdict.sentence
+    assert bool(found.verdict.remedies) == (name in FAULTY)
+
+
+def test_a_remedy_is_tried_and_helps():
+    model, X, y = fitted(*FAULTY["elman first"], count=800)
+    said = []
+    tried = try_remedies(model, X, y, say=said.append)
+    assert tried[0].remedy is None and tried[0].explained < 0.1
+    assert tried[-1].explained > 0.9 and tried[-1].diagnosis.verdict.fault is None
+    assert len(said) == len(tried) >= 2
+    with pytest.raises(OptionError, match="nothing to apply"):
+        try_remedies(tried[-1].model, X, y)
+
+
+def test_an_explosion_is_called():
+    net = elman.Recurrent("elman_relu", 1, 8)
+    with torch.no_grad():
+        net.layers[0].R.mul_(1.5)
+        net.layers[0].b.fill_(1.0)
+        net.layers[0].R.abs_()
+    found = diagnose(net, torch.rand(2, 60, 1))
+    assert found.verdict.fault == "exploding" and "grows" in found.verdict.sentence
+    assert {"cell": "lstm"} in [remedy.change for remedy in found.verdict.remedies]
+    still = [Flow(0, False, np.ones(5), np.ones(5))]
+    wild = judge(still, None, each_step=False, norms=[50.0] * 9, clip_norm=1.0)
+    assert wild.fault == "exploding" and "norm of 50 or more" in wild.sentence
+    assert judge(still, None, each_step=False, norms=[5.0] * 9, clip_norm=1.0).fault is None
+
+
+def test_a_need_that_is_met_by_both_directions():
+    flow = [Flow(0, False, 0.5 ** np.arange(40), 0.5 ** np.arange(40))]
+    back = [*flow, Flow(0, True, (0.5 ** np.arange(40))[::-1], 0.5 ** np.arange(40))]
+    need = Need(40, 0.9, np.array([40]), np.array([0.9]), np.array([0.9]))
+    assert judge(flow, need, 0.0, each_step=False).fault == "vanishing"
+    assert judge(flow, need, 0.85, each_step=False).fault is None, "it explains what there is"
+    assert judge(back, need, 0.0, each_step=False).fault == "vanishing", "the middle is seen by neither"
+    both = [*flow, Flow(0, True, np.ones(40), np.ones(40))]
+    assert judge(both, need, 0.0, each_step=False).fault is None
+
+
+@pytest.mark.parametrize("lag", [1, 7, 40])
+def test_needs_are_found_where_they_are(lag):
+    dice = np.random.default_rng(1)
+    x = dice.normal(size=(600, 50, 2))
+    assert need_of(list(x), list(x[:, -lag, :1] * x[:, -lag, 1:])).steps == lag
+    each = [np.roll(one[:, :1], lag - 1, 0) for one in x[:60]]
+    found = need_of(list(x[:60]), each)
+    assert found.steps == lag and found.lags[found.used.argmax()] >= lag
+    assert need_of(list(x), list(dice.normal(size=(600, 1)))).steps == 0
+
+
+def test_other_models_and_what_is_none(tmp_path):
+    from elman.data.batch import Batch
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = elman.Recurrent("gru", 2, 4), torch.nn.Linear(4, 1)
+
+        def loss(self, batch, state=None):
+            y, _ = self.rnn(batch.x)
+            return (self.head(y)[..., 0] - batch.y).square().mean(), None
+
+    found = diagnose(Net(), Batch(torch.randn(3, 12, 2), torch.randn(3, 12)))
+    assert found.need is None and "was not measured" in found.verdict.sentence
+    with pytest.raises(OptionError, match="expected a fitted classifier"):
+        diagnose(torch.nn.Linear(1, 1), torch.zeros(1))
+
+
+def test_words_are_read(tmp_path):
+    words = [["good"] + ["so"] * 5, ["bad"] + ["so"] * 5] * 60
+    model = elman.SequenceClassifier(
+        bidirectional=False, hidden_size=8, max_steps=150, learning_rate=0.02, spelling=0
+    ).fit(words, [1, 0] * 60)
+    found = diagnose(model, (words, [1, 0] * 60))
+    assert found.need.steps == 6 and found.explained > 0.9 and found.verdict.fault is None
+
+
+def test_the_command_leaves_numbers_and_pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, y = first(np.random.default_rng(0), 300)
+    np.savez("first.npz", X=np.array(X), y=y)
+    elman.SequenceClassifier(**BASE | {"cell": "elman", "pooling": "last", "max_steps": 60}).fit(X, y).save("run")
+    (tmp_path / "run" / "columns.json").write_text("{}")
+    said = CliRunner().invoke(app, ["diagnose", "run", "first.npz"])
+    assert said.exit_code == 0, said.output
+    assert "Vanishing gradient" in said.stdout and "Remedy: --set cell=lstm" in said.stdout
+    kept = json.loads((tmp_path / "run" / "diagnosis.json").read_text())
+    assert kept["verdict"]["fault"] == "vanishing" and kept["layers"][0]["memory"][0] == 1
+    text = (tmp_path / "run" / "diagnosis.html").read_text()
+    assert text.count("<svg") == 2 and "What the data need" in text
+    elman.LanguageModel(hidden_size=4, max_steps=2).fit("so it goes " * 20).save("words")
+    said = CliRunner().invoke(app, ["diagnose", "words", "first.npz"])
+    assert said.exit_code == 2 and "reads runs of classify, regress and tag" in said.stderr
+
+
+def test_a_net_without_data_has_one_picture():
+    html = to_html(diagnose(elman.Recurrent("lstm", 1, 4, num_layers=2), torch.zeros(2, 10, 1)))
+    assert html.count("<svg") == 1 and "layer 2" in html
