@@ -97,7 +97,7 @@ def diagnose(model: Any, batch: Any) -> Diagnosis:
     (0.881, 37.0)
     """
     subject = _subject(model, batch)
-    found, records = flows(subject.net, subject.loss)
+    found, records = flows(subject.net, subject.loss, subject.stack)
     if not found:
         raise OptionError(f"diagnose: {type(model).__name__} has no recurrent layer. Give a model with one.")
     history = getattr(model, "history_", None)
@@ -128,11 +128,14 @@ class _Subject:
     explained: float | None = None
     each_step: bool = False
     stride: int = 1
+    stack: nn.Module | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _subject(model: Any, batch: Any) -> _Subject:
     if isinstance(model, SequenceEstimator):
+        if model.body != "recurrent":
+            raise OptionError(f"diagnose: body={model.body!r} has no gradients through time. Give a recurrent model.")
         return _of_estimator(model, *batch)
     if isinstance(model, Recurrent):
         return _Subject(model, lambda: _half_square(model, batch), params={"cell": name_of(model.cell)})
@@ -156,9 +159,10 @@ def _of_estimator(model: SequenceEstimator, X: Any, y: Any) -> _Subject:
     chosen = np.random.default_rng(0).permutation(len(x))[:ROWS]
     batch = data.batch(chosen).to(next(net.parameters()).device)
     params = {name: value for name, value in model.get_params(deep=False).items() if name != "random_state"}
-    front = getattr(net, "scores", net).front
+    inner: Any = getattr(net, "scores", net)
     need, explained = need_of(x, targets), _explained(model, X, targets)
-    return _Subject(net, lambda: net.loss(batch)[0], need, explained, model.per_step, front.stride, params)
+    stride, stack = inner.front.stride, inner.body.net  # not the letters of a name, which have a net of their own
+    return _Subject(net, lambda: net.loss(batch)[0], need, explained, model.per_step, stride, stack, params)
 
 
 def _explained(model: Any, X: Any, targets: list[np.ndarray]) -> float:

@@ -80,17 +80,20 @@ def horizon_of(memory: np.ndarray) -> float:
     return max(math.log(LEFT) / math.log(decay), len(memory) - 1.0) if 0 < decay < 1 - 1e-9 else math.inf
 
 
-def flows(net: nn.Module, loss: Callable[[], Tensor]) -> tuple[list[Flow], list[Record]]:
+def flows(
+    net: nn.Module, loss: Callable[[], Tensor], stack: nn.Module | None = None
+) -> tuple[list[Flow], list[Record]]:
     """Each layer's gradients, and what went on in it.
 
-    loss  runs `net` on a batch and gives what is to be minimised
+    loss   runs `net` on a batch and gives what is to be minimised
+    stack  the part of it that is looked into; None: all of it
 
     The net is run in evaluation mode, on the interpreter; its gradients and its mode stay as they were.
     """
     training = net.training
     net.eval()
     try:
-        with torch.enable_grad(), recorded(net) as records:
+        with torch.enable_grad(), recorded(stack or net) as records:
             value = loss()
         by_loss = [_of_loss(value, record) for record in records]
         found = [

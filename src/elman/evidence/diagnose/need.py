@@ -15,6 +15,7 @@ import numpy as np
 
 MOST_ROWS = 3000
 MOST_COLUMNS = 600
+LEAST_BLOCKS = 16
 LONGEST = 1000
 """steps back that are looked at"""
 PRODUCTS = 8
@@ -61,7 +62,7 @@ def need_of(x: Sequence[np.ndarray], y: Sequence[np.ndarray], seed: int = 0) -> 
     from sklearn.linear_model import RidgeCV
 
     dice = np.random.default_rng(seed)
-    blocks, targets, width = _rows(x, y, dice)
+    blocks, targets, lags = _rows(x, y, dice)
     rows, steps, _ = blocks.shape
     half = rows // 2
     none = Need(0, 0.0, *(np.empty(0) for _ in range(3)))
@@ -87,7 +88,7 @@ def need_of(x: Sequence[np.ndarray], y: Sequence[np.ndarray], seed: int = 0) -> 
     by_lag = np.array([explained(reading(cut)(unseen)) for cut in cuts[:-1]] + [full])
     used = []
     for before, cut in zip([0, *cuts[:-1]], cuts, strict=True):
-        other, place = unseen.copy(), slice(steps - cut, steps - before)
+        other, place = unseen.copy(), slice(before, cut)
         other[:, place] = unseen[dice.permutation(len(unseen)), place]
         used.append(full - explained(whole(other)))
     at = int(np.argmax(by_lag >= KEPT * full))
@@ -95,11 +96,11 @@ def need_of(x: Sequence[np.ndarray], y: Sequence[np.ndarray], seed: int = 0) -> 
     while enough - low > 1:
         middle = (low + enough) // 2
         low, enough = (low, middle) if explained(reading(middle)(unseen)) >= KEPT * full else (middle, enough)
-    return Need(enough * width, full, cuts * width, by_lag, np.array(used))
+    return Need(int(lags[enough - 1]), full, lags[cuts - 1], by_lag, np.array(used))
 
 
 def _last(blocks: np.ndarray, cut: int) -> np.ndarray:
-    return blocks[:, blocks.shape[1] - cut :].reshape(len(blocks), -1)
+    return blocks[:, :cut].reshape(len(blocks), -1)
 
 
 def _is_sure(said: np.ndarray, truth: np.ndarray, full: float) -> bool:
@@ -115,8 +116,8 @@ def _is_sure(said: np.ndarray, truth: np.ndarray, full: float) -> bool:
 
 def _rows(
     x: Sequence[np.ndarray], y: Sequence[np.ndarray], dice: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """Steps before each target (n, blocks, F'), the targets (n, K), and how many steps a block has."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps before each target, the last one first, in blocks (n, blocks, F'); the targets (n, K); each block's end."""
     each_step = np.ndim(y[0]) == 2
     if each_step:
         ends = [(i, t + 1) for i in range(len(x)) for t in range(len(y[i]))]
@@ -126,14 +127,25 @@ def _rows(
     chosen = [ends[i] for i in order]
     longest = min(max(end for _, end in chosen), LONGEST)
     features = _featured(x[0][:1]).shape[1]
-    width = max(1, -(-longest * features // MOST_COLUMNS))
-    blocks = -(-longest // width)
-    found = np.zeros((len(chosen), blocks * width, features))
+    edges = _edges(longest, max(MOST_COLUMNS // features, LEAST_BLOCKS))
+    found = np.zeros((len(chosen), longest, features))
     for row, (i, end) in enumerate(chosen):
         seen = _featured(x[i][max(0, end - longest) : end])
-        found[row, blocks * width - len(seen) :] = seen
+        found[row, : len(seen)] = seen[::-1]
     targets = np.array([y[i][end - 1] if each_step else y[i] for i, end in chosen], float)
-    return found.reshape(len(chosen), blocks, width, features).sum(2), targets.reshape(len(chosen), -1), width
+    return np.add.reduceat(found, edges[:-1], axis=1), targets.reshape(len(chosen), -1), edges[1:]
+
+
+def _edges(steps: int, most: int) -> np.ndarray:
+    """Lags at which blocks of steps begin, and the last one's end: single steps first, then longer and longer blocks.
+
+    >>> _edges(3, 10).tolist(), _edges(100, 8).tolist()
+    ([0, 1, 2, 3], [0, 1, 2, 3, 4, 9, 20, 45, 100])
+    """
+    if steps <= most:
+        return np.arange(steps + 1)
+    single = most // 2
+    return np.concatenate([np.arange(single), np.geomspace(single, steps, most - single + 1).round().astype(int)])
 
 
 def _featured(x: np.ndarray) -> np.ndarray:

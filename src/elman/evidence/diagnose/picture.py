@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from elman.evidence.diagnose.diagnosis import Diagnosis
-from elman.evidence.diagnose.flow import LEFT, Flow
+from elman.evidence.diagnose.flow import LEFT
 from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
 
 if TYPE_CHECKING:
@@ -37,18 +37,22 @@ def plot_gradients(found: Diagnosis) -> Figure:
         figure = Figure(figsize=(5.4, 3.2), layout="constrained")
         axes = figure.add_subplot()
         for flow in found.flows:
-            look = LOOKS[flow.layer % len(LOOKS)]
-            for values, colour, what in ((flow.memory, FORECAST, "∂h_T/∂s"), (flow.loss, TRUTH, "∂L/∂h")):
+            for values, colour in ((flow.memory, FORECAST), (flow.loss, TRUTH)):
                 shares = values / values.max() if values.max(initial=0) > 0 else values
                 drawn = np.where(shares > LEAST, shares, np.nan)
-                axes.plot(
-                    np.arange(len(drawn)), drawn, look, color=colour, lw=1.5, label=f"{what}{_place(found, flow)}"
-                )
+                axes.plot(drawn, LOOKS[flow.layer % len(LOOKS)], color=colour, lw=0.8 if flow.reverse else 1.6)
+        axes.plot([], color=FORECAST, lw=1.6, label="∂h_T/∂s, memory")
+        axes.plot([], color=TRUTH, lw=1.6, label="∂L/∂h, of the loss")
+        layers = {flow.layer for flow in found.flows}
+        for layer in layers if len(layers) > 1 else ():
+            axes.plot([], LOOKS[layer % len(LOOKS)], color=QUIET, lw=1.6, label=f"layer {layer + 1}")
+        if any(flow.reverse for flow in found.flows):
+            axes.plot([], color=QUIET, lw=0.8, label="from the end")
         axes.set_yscale("log")
         axes.axhline(LEFT, color=QUIET, lw=1, ls=":")
         _mark_need(axes, found)
         dress(axes, "What is left of the gradient", "steps back from the last one", "share")
-        figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK)
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
     return figure
 
 
@@ -102,11 +106,6 @@ def _row(found: Diagnosis, number: int) -> str:
     name = f"{flow.layer + 1}{' reverse' if flow.reverse else ''}"
     cells = (horizon, f"{flow.decay:.3f}", radius, gates, f"{units.dead:.0%}")
     return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
-
-
-def _place(found: Diagnosis, flow: Flow) -> str:
-    several = len(found.flows) > 1
-    return f", layer {flow.layer + 1}{' reverse' if flow.reverse else ''}" if several else ""
 
 
 def _mark_need(axes: Axes, found: Diagnosis) -> None:
