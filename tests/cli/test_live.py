@@ -1,4 +1,4 @@
-"""`elman stream`, `export` and `serve` as a shell has them."""
+"""`elman stream`, `export` and `serve` as a shell has them; in processes where pipes and signals are what counts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import elman
 from elman.cli.app import app
 from tests.steps.models import classifier, detector, forecaster, tagger
 
-ELMAN = [sys.executable, "-m", "elman"]
-
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
@@ -26,25 +24,38 @@ def runs(tmp_path_factory):
     return folder
 
 
-def run(folder, *arguments, given=""):
-    command = [*ELMAN, *arguments]
-    return subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False, timeout=120)
+@pytest.fixture
+def run(runs, monkeypatch):
+    """Runs the command among the runs."""
+    monkeypatch.chdir(runs)
+    stopping = signal.getsignal(signal.SIGTERM)  # which `elman stream` changes, for a process of its own
+
+    def invoke(*arguments, given=""):
+        done = CliRunner().invoke(app, [*map(str, arguments)], input=given)
+        assert done.exit_code == 0, (done.stderr, done.exception)
+        return done
+
+    yield invoke
+    signal.signal(signal.SIGTERM, stopping)
 
 
-def test_a_pipe_goes_on_where_it_stopped(runs, tmp_path):
+def test_a_pipe_goes_on_where_it_stopped(run, runs, tmp_path):
     steps = "[0.5, 1000]\noops\n[1.5, null]\n"
-    whole = run(runs, "stream", "up", given=steps + "[2, 1010]\n")
-    first = run(runs, "stream", "up", "--state", tmp_path / "s", given=steps)
-    second = run(runs, "stream", "up", "--state", tmp_path / "s", given="[2, 1010]\n")
-    assert whole.returncode == first.returncode == second.returncode == 0
+    whole = run("stream", "up", given=steps + "[2, 1010]\n")
+    command = [sys.executable, "-X", "importtime", "-m", "elman", "stream", "up", "--state", tmp_path / "s"]
+    first = subprocess.run(command, cwd=runs, input=steps, capture_output=True, text=True, timeout=120, check=True)
+    second = run("stream", "up", "--state", tmp_path / "s", given="[2, 1010]\n")
     assert whole.stdout == first.stdout + second.stdout
     lines = [json.loads(line) for line in whole.stdout.splitlines()]
     assert [line.get("step") for line in lines] == [1, None, 2, 3] and lines[1]["line"] == 2
     assert "Going on after step 2" in second.stderr
+    loaded = {line.rpartition("|")[2].strip() for line in first.stderr.splitlines()}
+    assert "torch" in loaded  # and nothing that only training or torch.compile needs, which would take seconds more
+    assert not loaded & {"torch._dynamo", "sympy", "lightning_fabric", "statsmodels", "matplotlib"}
 
 
-def test_each_line_is_answered_at_once_and_a_stop_keeps_the_state(runs, tmp_path):
-    command = [*ELMAN, "stream", "tags", "--state", tmp_path / "s"]
+def test_each_line_is_answered_at_once_and_a_stop_keeps_the_state(run, runs, tmp_path):
+    command = [sys.executable, "-m", "elman", "stream", "tags", "--state", tmp_path / "s"]
     with subprocess.Popen(command, cwd=runs, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         for word in ("the", "dog"):
             process.stdin.write(f'"{word}"\n')
@@ -52,19 +63,19 @@ def test_each_line_is_answered_at_once_and_a_stop_keeps_the_state(runs, tmp_path
             assert "label" in json.loads(process.stdout.readline())
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 128 + signal.SIGTERM
-    assert '"step": 3' in run(runs, "stream", "tags", "--state", tmp_path / "s", given='"sat"').stdout
+    assert '"step": 3' in run("stream", "tags", "--state", tmp_path / "s", given='"sat"').stdout
 
 
-def test_scores_and_forecasts(runs):
-    assert "alarm" in json.loads(run(runs, "stream", "wave", given="[0.5, 90]").stdout)
-    assert len(json.loads(run(runs, "stream", "days", "--series", "a", given="12").stdout)["median"]) == 3
+def test_scores_and_forecasts(run):
+    assert "alarm" in json.loads(run("stream", "wave", given="[0.5, 90]").stdout)
+    assert len(json.loads(run("stream", "days", "--series", "a", given="12").stdout)["median"]) == 3
 
 
-def test_export_tells_what_it_wrote(runs, tmp_path):
-    said = run(runs, "export", "up", "--to", "c", "--out", tmp_path, "--main", "--int8")
-    assert said.returncode == 0 and (tmp_path / "up.c").exists() and (tmp_path / "up.h").exists()
+def test_export_tells_what_it_wrote(run, tmp_path):
+    said = run("export", "up", "--to", "c", "--out", tmp_path, "--main", "--int8")
+    assert (tmp_path / "up.c").exists() and (tmp_path / "up.h").exists()
     assert all(word in said.stdout for word in ("Flash:", "RAM:", "Parity:", "most probable answer"))
-    said = run(runs, "export", "both", "--to", "onnx", "--out", tmp_path)
+    said = run("export", "both", "--to", "onnx", "--out", tmp_path)
     assert "both.onnx" in said.stdout and "Left out: " in said.stdout and "bidirectional" in said.stdout
 
 

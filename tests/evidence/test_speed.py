@@ -214,12 +214,13 @@ def test_growth_fits_its_powers(bench, monkeypatch):
     assert "elman, checkpoint='auto': time ~ T^1.00, peak memory ~ T^0.50" in summarise({"parts": {"growth": part}})
 
 
-def test_a_process_of_its_own_sees_the_memory_of_torch():
+def test_a_process_of_its_own_sees_the_memory_of_torch(capsys):
     job = {"job": "growth", "who": "ours", "T": 200, "B": 64, "H": 32, "threads": 1}
     answer = child.start(job)
     assert answer["seconds"] > 0
     assert answer["bytes"] >= 200 * 64 * 32 * 4 * 4  # the gates, four bytes each
-    assert "TypeError" in child.start(job | {"T": "many"})["problem"]
+    child.main(json.dumps(job | {"T": "many"}))  # which is what such a process does
+    assert "TypeError" in json.loads(capsys.readouterr().out)["problem"]
     assert child.start(job, limit=0.01)["late"] == 0.01
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +27,7 @@ def test_a_random_walk_comes_out_against_the_network():
     rng = np.random.default_rng(0)
     walks = [100 + np.cumsum(rng.normal(size=220)) for _ in range(10)]
     forecaster = Forecaster(horizon=5, hidden_size=16, max_steps=200)
-    board = judge(forecaster, panel_of(walks), n_windows=4).scoreboard
+    board = judge(forecaster, panel_of(walks), n_windows=4, max_series=3).scoreboard
     assert not board.network_wins
     assert "don't use this model" in board.verdict() or "prefer the simpler" in board.verdict()
 
@@ -44,8 +42,9 @@ def test_what_only_the_network_can_learn_comes_out_for_it():
         return 1 + np.array(y)
 
     series = [logistic(s) for s in np.random.default_rng(1).uniform(0.2, 0.8, 12)]
-    options = {"horizon": 1, "context": 16, "calendar": False, "season_length": None, "max_steps": 800}
-    board = judge(Forecaster(**options, hidden_size=32), panel_of(series), n_windows=8, season=1).scoreboard
+    options = {"horizon": 1, "context": 16, "calendar": False, "season_length": None, "max_steps": 600}
+    forecaster = Forecaster(**options, hidden_size=32)
+    board = judge(forecaster, panel_of(series), n_windows=4, season=1, max_series=3).scoreboard
     by_name = {row.model: row.mase for row in board.rows}
     assert by_name["LSTM"] < 0.2 * by_name["linear autoregression"]
     assert by_name["LSTM"] < 0.2 * by_name["ETS"]
@@ -58,35 +57,43 @@ def test_a_large_panel_is_scored_on_some_series_and_says_so():
     assert judged.notes[0] == "Scored on 4 of 12 series, evenly spread; the net learned from all."
 
 
-JOB = """
-import sys, numpy as np, torch
+def job(folder: Path, *, resume: bool = False) -> None:
+    forecaster = Forecaster(horizon=7, hidden_size=4, max_steps=150)
+    study(forecaster, panel_of([20 + np.arange(90.0) % 7]), folder, title="job", n_windows=1, resume=resume)
+
+
+# Kills a study in its first training, then the resumed one in its second: in forks of a process that has imported
+# everything and done nothing.
+KILLER = """
+import os, signal, sys, time
+from pathlib import Path
+import lightning_fabric, torch
+sys.path.insert(0, sys.argv[1])
+from tests.evidence.test_study import job
+
 torch.set_num_threads(1)
-sys.path.insert(0, {root!r})
-from tests.evidence.test_study import panel_of
-from elman.estimators import Forecaster
-from elman.evidence.study import study
-panel = panel_of([20 + np.arange(90.0) % 7 + k for k in range(2)])
-forecaster = Forecaster(horizon=7, hidden_size=4, max_steps=150)
-study(forecaster, panel, {folder!r}, title="job", n_windows=1, resume={resume})
+folder = Path(sys.argv[2])
+for resume, watched in enumerate(("backtest/checkpoint.safetensors", "checkpoint.safetensors")):
+    child = os.fork()
+    if child == 0:
+        job(folder, resume=bool(resume))
+        os._exit(0)
+    while not (folder / watched).exists() and os.waitpid(child, os.WNOHANG) == (0, 0):
+        time.sleep(0.01)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
 """
 
 
-def job(tmp_path, folder: str, resume: bool) -> subprocess.Popen:
-    code = JOB.format(root=str(Path(__file__).parents[2]), folder=str(tmp_path / folder), resume=resume)
-    return subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "1"})
-
-
 def test_a_study_killed_in_either_training_ends_the_same(tmp_path):
-    assert job(tmp_path, "whole", resume=False).wait(120) == 0
-    for number, watched in enumerate(("backtest/checkpoint.safetensors", "checkpoint.safetensors")):
-        process = job(tmp_path, "killed", resume=number > 0)
-        while not (tmp_path / "killed" / watched).exists() and process.poll() is None:
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert job(tmp_path, "killed", resume=True).wait(120) == 0
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    command = [sys.executable, "-c", KILLER, str(Path(__file__).parents[2]), str(killed)]
+    subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=True, timeout=120)
+    assert (killed / "checkpoint.safetensors").exists() and not (killed / "model.safetensors").exists()
+    job(killed, resume=True)
+    job(whole)
     for name in ("model.safetensors", "backtest/model.safetensors", "forecast.csv"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
 
 
 def test_a_finished_study_is_taken_as_it_is_and_another_is_refused(tmp_path):

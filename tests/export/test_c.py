@@ -59,7 +59,7 @@ def test_ten_thousand_steps_of_every_cell_are_those_of_the_net(cell, options, tm
     with torch.no_grad():
         expected, last = rnn(x)
         exact, _ = copy.deepcopy(rnn).double()(x.double())
-    y, state = run(to_c(rnn, tmp_path, "net"), tmp_path, x[0].numpy(), 9)
+    y, state = run(to_c(rnn, tmp_path, "net", X=[x[0, :9]]), tmp_path, x[0].numpy(), 9)
     # layer normalisation divides by what may be small: there the net itself is further than this from the exact one
     near = max(1e-5, 2 * float((expected - exact).abs().max()) if options == "layer_norm" else 0)
     np.testing.assert_allclose(y, expected[0].numpy(), rtol=1e-5, atol=near)
@@ -77,13 +77,18 @@ def test_a_whole_model_answers_as_its_stream_does(name, tmp_path):
     assert made.cost.error < 1e-5
 
 
+def written(cell, folder, **options):
+    """A net of this cell as C with a program, its cost looked at in passing: that is for other tests."""
+    rnn = make(CELLS[cell], "auto", options, dtype=torch.float32)
+    return to_c(rnn, folder, cell, main=True, X=[np.zeros((2, rnn.input_size))])
+
+
 def test_it_compiles_without_a_warning_and_calls_nothing(tmp_path):
-    sources = [
-        to_c(make(CELLS[cell], "auto", {}, dtype=torch.float32), tmp_path, cell, main=True).source for cell in CELLS
-    ]
+    sources = [written(cell, tmp_path).source for cell in CELLS]
     for name in ("classifier attention", "tagger crf=True spelling=0", "notes", "letters"):
         for weights in ("float32", "int8"):
-            sources.append(to_c(fitted(name), tmp_path, f"m{len(sources)}", weights=weights).source)
+            model, X = fitted(name), [steps_for(name)]
+            sources.append(to_c(model, tmp_path, f"m{len(sources)}", weights=weights, X=X).source)
     there = {name: command for name, command in COMPILERS.items() if shutil.which(command[0])}
     assert there
     for command in there.values():
@@ -97,9 +102,7 @@ def test_it_compiles_without_a_warning_and_calls_nothing(tmp_path):
 
 def test_it_is_clean_under_the_sanitizers(tmp_path):
     cells = ("slstm", "lru", "users_own", "elman_relu")
-    made = [
-        to_c(make(CELLS[c], "auto", OPTIONS["stacked"], dtype=torch.float32), tmp_path, c, main=True) for c in cells
-    ]
+    made = [written(cell, tmp_path, **OPTIONS["stacked"]) for cell in cells]
     made += [to_c(fitted("tagger crf=True spelling=0"), tmp_path, "tags", main=True, weights="int8")]
     values = "nan inf -inf 1e38 -1e38 100 -100 0 1 2 3 1e-40"
     for one in made:

@@ -14,25 +14,26 @@ from tests.steps.models import fitted
 schemathesis = pytest.importorskip("schemathesis")
 
 
+@pytest.mark.parametrize("examples", [10, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["classifier max", "tagger crf=True spelling=0"])
-def test_no_request_breaks_the_server(name):
+def test_no_request_breaks_the_server(name, examples):
     with served(fitted(name)) as url:
         schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
         seen: dict[str, set[int]] = {}
         for operation in schema.get_all_operations():
-            _try(operation.ok(), seen)
+            _try(operation.ok(), examples, seen)
     statuses = set().union(*seen.values())
     assert len(seen) >= 9 and 200 in statuses and 422 in statuses, seen
     assert not {status for status in statuses if status >= 500}, seen
 
 
-def _try(operation, seen):
+def _try(operation, examples, seen):
     """Requests of one operation, valid and not."""
     strategy = schemathesis.GenerationMode
     for mode in (strategy.POSITIVE, strategy.NEGATIVE):
 
         @settings(
-            max_examples=40,
+            max_examples=examples,
             deadline=None,
             database=None,
             phases=[Phase.generate],

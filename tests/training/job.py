@@ -14,6 +14,7 @@ import sys
 import time
 from pathlib import Path
 
+import lightning_fabric  # noqa: F401  # else each fork would load it, and be killed while it does
 import torch
 from tiny import TinyLearner, padded, truncated
 

@@ -46,18 +46,19 @@ def same_result(one: Path, other: Path) -> bool:
     return same_bytes and metrics(one) == metrics(other)
 
 
-def test_killed_at_random_instants_it_resumes_to_the_same_bits(tmp_path):
-    done = job("kill", tmp_path, 20, 7)
+@pytest.mark.parametrize("number", [8, pytest.param(40, marks=pytest.mark.slow)])
+def test_killed_at_random_instants_it_resumes_to_the_same_bits(number, tmp_path):
+    done = job("kill", tmp_path, number, 7)
     assert done.returncode == 0, done.stderr
     undisturbed, *trials = json.loads(done.stdout)
-    assert undisturbed["status"] == 0 and len(trials) == 20
+    assert undisturbed["status"] == 0 and len(trials) == number
     for trial in trials:
         assert trial["status"] == 0, (trial, done.stderr)
         assert same_result(tmp_path / "undisturbed", tmp_path / trial["name"]), trial
         assert not list((tmp_path / trial["name"]).glob("*checkpoint*"))
     # The trials say something only if many were killed indeed, and in the middle of training.
-    assert sum(trial["killed"] == signal.SIGKILL for trial in trials) >= 10
-    assert sum(trial["step"] not in (None, 0) for trial in trials) >= 4
+    assert sum(trial["killed"] == signal.SIGKILL for trial in trials) >= number / 2
+    assert sum(trial["step"] not in (None, 0) for trial in trials) >= number / 5
 
 
 def test_weights_differ_when_something_is_not_restored(tmp_path):

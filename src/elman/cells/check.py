@@ -35,7 +35,15 @@ def is_pointwise(op: Any) -> bool:
     return torch.Tag.pointwise in op.tags and RANDOM not in op.tags and not op._schema.is_mutable
 
 
-class _Watch(TorchDispatchMode):
+class OperatorMode(TorchDispatchMode):
+    """A mode whose first operator does not load torch.compile, which takes 1.5 s and nobody asked for."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:  # to be told to skip it, dynamo would be loaded
+        return False
+
+
+class _Watch(OperatorMode):
     """Sees every operator of a step before it runs."""
 
     def __init__(self, code: CodeType, name: str, allowed: Callable[[Any], bool]) -> None:

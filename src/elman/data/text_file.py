@@ -75,18 +75,22 @@ def decode(data: bytes, path: Path, where: str) -> str:
 
 def _decode(data: bytes, path: Path, where: str, first: int = 1) -> str:
     """The text in UTF-8 data; first: the line that they begin with."""
-    into = f"-t UTF-8 {shlex.quote(path.name)} > {shlex.quote('utf8' + file_kind(path))}"
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f"{where}: expected UTF-8 text, got UTF-16. Convert it: iconv -f UTF-16 {into}")
+        raise DataError(f"{where}: expected UTF-8 text, got UTF-16. Convert it: {_iconv('UTF-16', path)}")
     if b"\0" in data:
         line = first - 1 + _line(data, data.index(b"\0"))
         raise DataError(f"{where}: expected text, got binary data (a zero byte in line {line}). Save it as text.")
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        mend = f"Convert it, from Windows for example: iconv -f WINDOWS-1252 {into}"
+        mend = f"Convert it, from Windows for example: {_iconv('WINDOWS-1252', path)}"
         got = f"byte 0x{data[error.start]:02x} in line {first - 1 + _line(data, error.start)}"
         raise DataError(f"{where}: expected UTF-8 text, got {got}. {mend}") from None
+
+
+def _iconv(encoding: str, path: Path) -> str:
+    """The command that writes the file as UTF-8."""
+    return f"iconv -f {encoding} -t UTF-8 {shlex.quote(path.name)} > {shlex.quote('utf8' + file_kind(path))}"
 
 
 def read_lines(path: Path, where: str) -> list[str]:

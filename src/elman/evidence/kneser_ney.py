@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Sequence
 
 Context = tuple[int, ...]
@@ -33,22 +33,23 @@ class KneserNey:
 
     def fit(self, sequences: Sequence[Sequence[int]]) -> KneserNey:
         """Counts."""
-        self.counts = [defaultdict(lambda: defaultdict(int)) for _ in range(self.order)]
+        self.counts = [{} for _ in range(self.order)]
+        runs: Counter[Context] = Counter()
         for sequence in sequences:
             codes = tuple(sequence)
-            for end in range(len(codes)):
-                # A run that reaches back to the beginning has nothing before it: it is counted at its own order.
-                longest = min(self.order - 1, end)
-                self.counts[longest][codes[end - longest : end]][codes[end]] += 1
+            runs.update(zip(*(codes[start:] for start in range(self.order)), strict=False))
+            # A run that reaches back to the beginning has nothing before it: it is counted at its own order.
+            runs.update(codes[:end] for end in range(1, min(self.order, len(codes) + 1)))
+        for run, count in runs.items():
+            self.counts[len(run) - 1].setdefault(run[:-1], {})[run[-1]] = count
         for size in range(self.order - 1, 0, -1):  # how many different tokens precede
             for context, after in self.counts[size].items():
-                shorter = self.counts[size - 1][context[1:]]
+                shorter = self.counts[size - 1].setdefault(context[1:], {})
                 for token in after:
-                    shorter[token] += 1
+                    shorter[token] = shorter.get(token, 0) + 1
         for size in range(self.order):
-            once = sum(n == 1 for after in self.counts[size].values() for n in after.values())
-            twice = sum(n == 2 for after in self.counts[size].values() for n in after.values())
-            self.discounts.append(once / (once + 2 * twice) if once else 0.5)
+            seen = Counter(n for after in self.counts[size].values() for n in after.values())
+            self.discounts.append(seen[1] / (seen[1] + 2 * seen[2]) if seen[1] else 0.5)
             self.totals.append({context: sum(after.values()) for context, after in self.counts[size].items()})
         return self
 

@@ -69,6 +69,16 @@ def _masked_fill(build: Builder, x: Argument, mask: Argument, value: Argument) -
     return build.op("where", _truth(build, mask), _plain(build, value), _plain(build, x))
 
 
+def _tanh_backward(build: Builder, d: Argument, y: Argument) -> int:
+    square = build.op("mul", _plain(build, y), _plain(build, y))
+    return build.op("mul", _plain(build, d), build.op("sub", build.const(1.0), square))
+
+
+def _sigmoid_backward(build: Builder, d: Argument, y: Argument) -> int:
+    rest = build.op("sub", build.const(1.0), _plain(build, y))
+    return build.op("mul", _plain(build, d), build.op("mul", _plain(build, y), rest))
+
+
 def _log_base(base: float) -> Callable[..., int]:
     return lambda build, x: build.op("div", build.op("log", _plain(build, x)), build.const(base))
 
@@ -95,6 +105,9 @@ SPELLINGS: dict[str, Callable[..., int]] = {
     "clamp_max": lambda build, x, high: _clamp(build, x, max=high),
     "masked_fill": _masked_fill,
     "where": lambda build, mask, a, b: build.op("where", _truth(build, mask), _plain(build, a), _plain(build, b)),
+    # In pieces by torch's own table like other derivatives, these two of almost every cell would load sympy.
+    "tanh_backward": _tanh_backward,
+    "sigmoid_backward": _sigmoid_backward,
     "log2": _log_base(0.6931471805599453),
     "log10": _log_base(2.302585092994046),
     "bitwise_and": _logic("and"),
@@ -110,14 +123,18 @@ SPELLINGS: dict[str, Callable[..., int]] = {
     "zeros_like": _constant(0.0),
     "new_zeros": lambda build, x, size, **_: build.const(0.0),
     "ones_like": _constant(1.0),
-    **dict.fromkeys(("clone", "alias", "_to_copy", "to", "lift_fresh", "lift_fresh_copy"), _same),
+    **dict.fromkeys(("clone", "alias", "detach", "_to_copy", "to", "lift_fresh", "lift_fresh_copy"), _same),
 }
 
 
 def is_known(op: Any) -> bool:
     """Whether an aten operator can be written into a graph."""
-    name = op.overloadpacket.__name__
+    name = _name(op)
     return name in SPELLINGS or name in ARITY
+
+
+def _name(op: Any) -> str:
+    return op.overloadpacket.__name__.removesuffix("_")  # derivatives may write into what they have just made
 
 
 def write(build: Builder, op: Any, args: tuple[Argument, ...], kwargs: Mapping[str, Any]) -> Ref:
@@ -125,7 +142,7 @@ def write(build: Builder, op: Any, args: tuple[Argument, ...], kwargs: Mapping[s
 
     Raises `TypeError` for an argument that changes the meaning to something a graph cannot say.
     """
-    name = op.overloadpacket.__name__
+    name = _name(op)
     if name in SPELLINGS:
         return Ref(SPELLINGS[name](build, *args, **kwargs))
     if kwargs or len(args) != ARITY[name]:

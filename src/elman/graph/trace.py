@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_flatten
 
 from elman.cells import Cell
 from elman.cells.base import Fields
@@ -18,17 +17,7 @@ from elman.cells.check import check_step, is_pointwise
 from elman.errors import CellError
 from elman.graph.expression import Builder, Graph, substitute
 from elman.graph.spelling import Ref, is_known, write
-
-aten = torch.ops.aten
-# Derivatives that aten keeps as one operator; broken up, a backend needs no name for each of them.
-BROKEN_UP = [
-    *(aten.tanh_backward, aten.sigmoid_backward, aten.threshold_backward, aten.silu, aten.silu_backward),
-    *(aten.softplus, aten.softplus_backward, aten.gelu, aten.gelu_backward, aten.elu, aten.elu_backward),
-    *(aten.hardtanh, aten.hardtanh_backward, aten.hardsigmoid, aten.hardsigmoid_backward, aten.leaky_relu),
-    *(aten.leaky_relu_backward, aten.log_sigmoid_forward, aten.log_sigmoid_backward, aten.hardswish),
-    *(aten.hardswish_backward, aten.addcmul, aten.addcdiv, aten.lerp, aten.threshold, aten.mish, aten.mish_backward),
-    *(aten.logaddexp, aten.logaddexp2),
-]
+from elman.graph.tape import Call, Tape, broken_up
 
 
 @dataclass(frozen=True)
@@ -75,7 +64,7 @@ class Traced:
 
 
 def trace(cell: Cell) -> Traced:
-    """The cell's forward and backward graphs, by `make_fx` over `torch.func.vjp` of the step on scalars.
+    """The cell's forward and backward graphs, taken down while the step and its derivative run on scalars.
 
     Raises `CellError` where the step uses an operation that no backend knows, with the offending line.
 
@@ -100,7 +89,7 @@ def trace(cell: Cell) -> Traced:
     options = repr(sorted(vars(cell).items()))
     if options not in known:
         # Whatever the caller is in the middle of, a fake tensor's mode or device "meta", the step is traced on numbers.
-        with _disable_current_modes(), torch.device("cpu"):
+        with _disable_current_modes(), torch.device("cpu"), torch.inference_mode(False):
             known[options] = _trace(cell)
     return replace(known[options], cell=cell)
 
@@ -125,14 +114,14 @@ def _depends_on_sum(cell: Cell, gate: str) -> bool:
     """Whether the step gives the same when r.gate is added to x.gate and set to 0, tried at random points."""
     dice = torch.Generator().manual_seed(0)
 
-    def some(names: Any) -> dict[str, torch.Tensor]:
+    def some(names: Any) -> dict[str, Tensor]:
         return {n: torch.randn(256, generator=dice, dtype=torch.float64) for n in names}
 
     x, r, s, p = (some(names) for names in (cell.gates, cell.gates, cell.states, cell.params))
     moved = {**x, gate: x[gate] + r[gate]}, {**r, gate: torch.zeros_like(r[gate])}
     with torch.no_grad():
         apart, together = (cell.step(*(Fields(**f) for f in (*pair, s, p))) for pair in ((x, r), moved))
-    pairs = [(apart, together)] if isinstance(apart, torch.Tensor) else zip(apart, together, strict=True)
+    pairs = [(apart, together)] if isinstance(apart, Tensor) else zip(apart, together, strict=True)
     return all(torch.allclose(a, b, rtol=1e-9, atol=1e-9, equal_nan=True) for a, b in pairs)
 
 
@@ -143,74 +132,79 @@ def _only(graph: Graph, wanted: Callable[[str], bool]) -> Graph:
 
 def _joint_graph(cell: Cell) -> Graph:
     """Forward and backward in one graph: the new states by name, and the derivatives dx.g, dr.g, ds.state, dp.name."""
-    from torch.fx.experimental.proxy_tensor import make_fx
-
     kinds = {"x": cell.gates, "r": cell.gates, "s": cell.states, "p": tuple(cell.params)}
     names = [f"{kind}.{name}" for kind, group in kinds.items() for name in group]
 
-    def step(*values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def step(*values: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(names, values, strict=True))
         fields = {kind: Fields(**{n: given[f"{kind}.{n}"] for n in group}) for kind, group in kinds.items()}
         new = cell.step(**fields)
-        return (new,) if isinstance(new, torch.Tensor) else tuple(new)
-
-    def both(values: list[torch.Tensor], cotangents: list[torch.Tensor]) -> Any:
-        new, pull = torch.func.vjp(step, *values)[:2]
-        return new, pull(tuple(cotangents))
+        return (new,) if isinstance(new, Tensor) else tuple(new)
 
     check_step(cell, Fields, is_pointwise)
-    some = [torch.tensor(0.25, dtype=torch.float64) for _ in names]
+    some = [torch.tensor(0.25, dtype=torch.float64, requires_grad=True) for _ in names]
     cotangents = [torch.tensor(1.0, dtype=torch.float64) for _ in cell.states]
     try:
-        fx = make_fx(torch.func.functionalize(both), decomposition_table=_broken_up())(some, cotangents)
+        with torch.enable_grad(), Tape() as tape:
+            new = step(*some)
+            found = *new, *_pull_back(new, some, cotangents)
     except (RuntimeError, IndexError) as problem:
         said = str(problem).strip().splitlines()[0].rstrip(".")
         raise CellError(
             f"{type(cell).__name__}.step: it does not work on one unit at a time: {said}. A step may use neither the "
             f"shape of its values nor tensors from outside."
         ) from problem
-    fx.graph.eliminate_dead_code()
-    return _read(cell, fx.graph, [*names, *(f"d.{s}" for s in cell.states)], [*cell.states, *(f"d{n}" for n in names)])
+    inputs = dict(zip([*names, *(f"d.{s}" for s in cell.states)], [*some, *cotangents], strict=True))
+    outputs = dict(zip([*cell.states, *(f"d{n}" for n in names)], found, strict=True))
+    return _write(cell, tape.calls_for(outputs.values()), inputs, outputs)
 
 
-def _read(cell: Cell, fx: Any, inputs: list[str], outputs: list[str]) -> Graph:
-    build, values, waiting = Builder(), {}, iter(inputs)
-    results: dict[str, int] = {}
-    for node in fx.nodes:
-        if node.op == "placeholder":
-            values[node] = Ref(build.input(next(waiting)))
-        elif node.op == "output":
-            flat, _ = tree_flatten(node.args[0])
-            results = {name: int(values[v]) for name, v in zip(outputs, flat, strict=True)}
-        elif node.target is not None and getattr(node.target, "overloadpacket", None) and is_known(node.target):
-            args = tuple(values.get(a, a) if isinstance(a, torch.fx.Node) else a for a in node.args)
-            kwargs = {k: values.get(v, v) if isinstance(v, torch.fx.Node) else v for k, v in node.kwargs.items()}
-            try:
-                values[node] = write(build, node.target, args, kwargs)
-            except TypeError:  # a spelling does not take such an argument: a rounding mode, an integer type
-                _refuse(cell, node)
-        else:
-            _refuse(cell, node)
-    return build.graph(results)
+def _pull_back(new: tuple[Tensor, ...], given: list[Tensor], cotangents: list[Tensor]) -> tuple[Tensor, ...]:
+    """The derivatives of what was given, from those of the new states.
+
+    Hooks put the cotangents where backpropagation begins: as `grad_outputs` they would load sympy, in 0.4 s.
+    """
+    total = torch.zeros((), requires_grad=True)
+    for state, cotangent in zip(new, cotangents, strict=True):
+        if state.requires_grad:
+            end = state.clone()  # not the state itself: it may have entered another one
+            end.register_hook(lambda _, cotangent=cotangent: cotangent)
+            total = total + end
+    # With create_graph torch adds derivatives up in new tensors, not in place.
+    return torch.autograd.grad(total, given, create_graph=True, materialize_grads=True)
 
 
-def _refuse(cell: Cell, node: Any) -> None:
+def _write(cell: Cell, calls: list[Call], inputs: dict[str, Tensor], outputs: dict[str, Tensor]) -> Graph:
+    build = Builder()
+    values = {id(tensor): Ref(build.input(name)) for name, tensor in inputs.items()}
+
+    def value(argument: Any) -> Any:
+        if not isinstance(argument, Tensor):
+            return argument
+        if id(argument) not in values:
+            raise CellError(
+                f"{type(cell).__name__}.step: it reads a tensor from outside. Use a Python number, or declare it in "
+                "params."
+            )
+        return values[id(argument)]
+
+    for call in calls:
+        if not is_known(call.op):
+            _refuse(cell, call)
+        args, kwargs = tuple(map(value, call.args)), {name: value(a) for name, a in call.kwargs.items()}
+        try:
+            values[id(call.out)] = write(build, call.op, args, kwargs)
+        except TypeError:  # a spelling does not take such an argument: a rounding mode, an integer type
+            _refuse(cell, call)
+    return build.graph({name: int(value(tensor)) for name, tensor in outputs.items()})
+
+
+def _refuse(cell: Cell, call: Call) -> NoReturn:
     """Names the line of the step that uses an operation no backend knows, or its derivative."""
-    check_step(cell, Fields, lambda op: is_pointwise(op) and (is_known(op) or op in _broken_up()))
-    if node.op == "get_attr":
-        raise CellError(
-            f"{type(cell).__name__}.step: it reads a tensor from outside. Use a Python number, or declare it in params."
-        )
-    arguments = ", ".join(f"{k}={v}" for k, v in node.kwargs.items())
-    what = f"{node.target}({arguments})" if arguments else node.target
+    check_step(cell, Fields, lambda op: is_pointwise(op) and (is_known(op) or op in broken_up()))
+    arguments = ", ".join(f"{k}={v}" for k, v in call.kwargs.items())
+    what = f"{call.op}({arguments})" if arguments else call.op
     raise CellError(
         f"{type(cell).__name__}.step: it or its derivative needs {what}, which no backend knows. "
         f"Write the step with exp, log, tanh, sigmoid, where and arithmetic."
     )
-
-
-@functools.cache
-def _broken_up() -> Any:
-    from torch._decomp import get_decompositions
-
-    return get_decompositions(BROKEN_UP)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from elman.data.batch import Batch, Batches
 from elman.errors import DataError, OptionError
 from elman.files import write_failure
 from elman.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
 
 class Sealed:
@@ -57,6 +59,8 @@ def check_inputs(model: nn.Module, train: Batches, validation: Batches | None) -
 
 def make_fabric(settings: TrainingSettings) -> Fabric:
     """Devices and precision; under `torchrun` its numbers of processes and machines count."""
+    from lightning_fabric import Fabric  # loads torch.compile, two seconds: a model that is only used needs neither
+
     devices = int(os.environ.get("LOCAL_WORLD_SIZE", settings.devices))
     nodes = int(os.environ.get("WORLD_SIZE", devices)) // devices
     options: dict[str, Any] = {"devices": devices, "num_nodes": max(1, nodes), "precision": settings.precision}

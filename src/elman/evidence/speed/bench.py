@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from elman.errors import OptionError, RunError
-from elman.evidence.speed.clock import Call
+from elman.evidence.speed.clock import Call, settled
 from elman.evidence.speed.machine import describe, load
 from elman.evidence.speed.plan import Plan
 from elman.evidence.speed.point import TRAINING, Point, Side, contest
@@ -126,7 +126,8 @@ def run(parts: Mapping[str, Callable[[Bench], None]], bench: Bench, file: Path) 
         bench.points = []
         machine, began = describe(), time.perf_counter()
         bench.say.rule(name)
-        part(bench)
+        with settled():
+            part(bench)
         kept["parts"][name] = {
             "machine": machine | {"load_after": load(), "peak_gflops": bench.peak},
             "threads": bench.threads,
