@@ -1,0 +1,240 @@
+"""One step of a cell as equations, and its backward pass by the chain rule, both from the trace that kernels run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from elman.cells import Cell, find_cell
+from elman.evidence.explain.names import Named, index_of, name_values
+from elman.evidence.explain.notation import GIVEN, TOTAL, Equation, Notation, Symbol, both
+from elman.evidence.explain.writer import Writer
+from elman.graph import trace
+
+
+def equations(cell: str | type[Cell] | Cell) -> tuple[Equation, ...]:
+    """One step, in the order in which it is computed: pre-activations, then gates and states.
+
+    x_g is what gate g receives, W_g x_t + b_g and, where the step reads only their sum, R_g h_{t-1}; r_g is R_g h_{t-1}
+    + b_{r,g} where the step uses it apart. ⊙ multiplies unit by unit. x_t (F,); W_g (H, F); R_g (H, H); all else (H,).
+
+    Raises `UnknownNameError`, `CellError`.
+
+    >>> print(*equations("elman"), sep="\\n")
+    x_h = W_h x_t + R_h h_{t-1} + b_h
+    h_t = tanh(x_h)
+    """
+    named = name_values(trace(find_cell(cell, "explain")))
+    return (*_pre_activations(named), *_step(named))
+
+
+def backward(cell: str | type[Cell] | Cell) -> tuple[Equation, ...]:
+    """The derivative of a loss L through one step, from its states back to its weights, by the chain rule.
+
+    δv is ∂L/∂v. Of a state s_t the part that comes from step t + 1, as this step hands it back to t - 1, and from the
+    loss at step t is given: δs_t, or δ⁺s_t where the step itself uses s_t further. Sums over t are also over sequences.
+
+    Raises `UnknownNameError`, `CellError`.
+
+    >>> print(*backward("elman"), sep="\\n")
+    δx_h = δh_t ∂h_t/∂x_h
+         = δh_t ⊙ (1 - h_t²)
+    δh_{t-1} = R_hᵀ δx_h
+    δx_t = W_hᵀ δx_h
+    ∂L/∂W_h = Σ_t δx_h x_tᵀ
+    ∂L/∂R_h = Σ_t δx_h h_{t-1}ᵀ
+    ∂L/∂b_h = Σ_t δx_h
+    """
+    named = name_values(trace(find_cell(cell, "explain")))
+    return (*_within_the_step(named), *_to_the_past(named), *_to_the_input(named), *_to_the_weights(named))
+
+
+def _weight(kind: str, gate: str) -> Symbol:
+    return Symbol(kind, index_of(gate))
+
+
+def _bias(kind: str, gate: str) -> Symbol:
+    return Symbol("b", f"r,{index_of(gate)}" if kind == "r" else index_of(gate))
+
+
+def _pre_activations(named: Named) -> Iterator[Equation]:
+    traced = named.traced
+    fed_back = Symbol(traced.cell.states[0], "t-1")
+
+    def sides(notation: Notation, gate: str, kind: str) -> tuple[str, str]:
+        parts = [notation.product(_weight("W", gate), named.input)] if kind == "x" else []
+        if kind == "r" or gate in traced.summed:
+            parts.append(notation.product(_weight("R", gate), fed_back))
+        parts.append(notation.symbol(_bias(kind, gate)))
+        return notation.symbol(named.pre_activation(kind, gate)), " + ".join(parts)
+
+    for kind, gates in (("x", traced.cell.gates), ("r", traced.apart)):
+        for gate in gates:
+            yield both(lambda notation, gate=gate, kind=kind: sides(notation, gate, kind))
+
+
+def _step(named: Named) -> Iterator[Equation]:
+    graph = named.graph
+    for number in sorted(named.step & named.symbols.keys()):
+        if graph.nodes[number].op != "input":
+            yield _equation(named, named.symbols[number], number)
+    for state in named.traced.cell.states:
+        number, symbol = graph.outputs[state], Symbol(state, "t")
+        if named.symbols.get(number) != symbol:
+            yield _equation(named, symbol, number)
+
+
+def _equation(named: Named, left: Symbol, number: int, chain: _Chain | None = None) -> Equation:
+    """left = the node's value; by another of its names, where it has one."""
+
+    def sides(notation: Notation) -> tuple[str, ...]:
+        name = named.symbols.get(number, left)
+        if name != left:
+            return notation.symbol(left), notation.symbol(name)
+        right = Writer(named.graph, named.symbols, notation).write(number)
+        middle = chain(notation) if chain else right
+        return (notation.symbol(left), *([] if middle == right else [middle]), right)
+
+    return both(sides)
+
+
+class _Chain:
+    """The chain rule for one value v: Σ δu ∂u/∂v over the values u that are computed from v.
+
+    Where the derivative by u is no value of the trace, the way goes on from u to what is computed from it.
+    """
+
+    def __init__(self, named: Named, number: int) -> None:
+        self._named = named
+        here = [s for s in named.traced.cell.states if named.graph.outputs[s] == number]
+        self.given = [replace(named.past[s], index="t") for s in here if named.past[s].mark == GIVEN]
+        self.ways = list(self._ways_from(number))
+
+    def __bool__(self) -> bool:
+        return bool(self.given or self.ways)
+
+    def __call__(self, notation: Notation) -> str:
+        """The sum, each derivative by its name."""
+        products = (
+            [notation.symbol(total), *(notation.derivative(of, by) for of, by in way)] for total, way in self.ways
+        )
+        return " + ".join([*map(notation.symbol, self.given), *map(" ".join, products)])
+
+    def _ways_from(self, number: int) -> Iterator[tuple[Symbol, list[tuple[Symbol, Symbol]]]]:
+        named = self._named
+        for reader in sorted(named.step & named.symbols.keys()):
+            if named.graph.nodes[reader].op != "input" and number in _mentioned(named, reader):
+                last = named.symbols[reader], named.symbols[number]
+                if reader in named.totals:
+                    yield named.totals[reader][0], [last]
+                else:
+                    yield from ((total, [*way, last]) for total, way in self._ways_from(reader))
+
+
+def _mentioned(named: Named, number: int) -> set[int]:
+    """The named values in the equation of a node."""
+    found: set[int] = set()
+    waiting = list(named.graph.nodes[number].args)
+    while waiting:
+        n = waiting.pop()
+        if n in named.symbols:
+            found.add(n)
+        elif named.graph.nodes[n].op != "const":
+            waiting += named.graph.nodes[n].args
+    return found
+
+
+def _within_the_step(named: Named) -> Iterator[Equation]:
+    """δ of each named value, down to pre-activations and parameters."""
+    graph = named.graph
+    of = {place: number for number, (symbol, place) in named.totals.items() if named.symbols.get(place) == symbol}
+    for number in sorted(named.symbols.keys() - named.step):
+        if graph.nodes[number].op != "input":
+            chain = _Chain(named, of[number]) if number in of else None
+            yield _equation(named, named.symbols[number], number, chain)
+    named_so = [(f"dx.{g}", _slope(named, "x", g)) for g in named.traced.cell.gates]
+    named_so += [(f"dr.{g}", _slope(named, "r", g)) for g in named.traced.apart]
+    named_so += [
+        (f"d{graph.nodes[n].args[0]}", total) for n, (total, _) in named.totals.items() if _is_parameter(named, n)
+    ]
+    for output, symbol in named_so:
+        if named.symbols.get(graph.outputs[output]) != symbol:  # it is another value too, or a number
+            yield _equation(named, symbol, graph.outputs[output])
+
+
+def _is_parameter(named: Named, number: int) -> bool:
+    node = named.graph.nodes[number]
+    return node.op == "input" and node.args[0].startswith("p.")
+
+
+def _slope(named: Named, kind: str, gate: str) -> Symbol:
+    """δx_g, or δr_g where R_g h_{t-1} stands apart."""
+    return replace(named.pre_activation(kind, gate), mark=TOTAL)
+
+
+def _recurrent(named: Named) -> list[tuple[str, Symbol]]:
+    """Gates with an R, each with the derivative that goes through it."""
+    traced = named.traced
+    return [
+        (g, _slope(named, "x" if g in traced.summed else "r", g)) for g in traced.cell.gates if g in traced.recurrent
+    ]
+
+
+def _to_the_past(named: Named) -> Iterator[Equation]:
+    graph, traced = named.graph, named.traced
+    for place, state in enumerate(traced.cell.states):
+        number, out = named.node(f"s.{state}"), graph.outputs[f"ds.{state}"]
+        is_zero = graph.nodes[out].op == "const"
+        chain = None if number is None or number not in named.symbols else _Chain(named, number)
+
+        def sides(
+            notation: Notation, place: int = place, out: int = out, chain: _Chain | None = chain, state: str = state,
+            is_zero: bool = is_zero,
+        ) -> tuple[str, ...]:  # fmt: skip
+            through = _recurrent(named) if place == 0 else []
+            products = [notation.product(_weight("R", g), slope, transposed=True) for g, slope in through]
+            writer = Writer(graph, named.symbols, notation)
+            direct = [] if is_zero and products else [writer.name(out)]
+            value = " + ".join([*products, *direct])
+            rule = " + ".join([*products, chain(notation)]) if chain else value
+            return (notation.symbol(named.past[state]), *([] if rule == value else [rule]), value)
+
+        yield both(sides)
+
+
+def _to_the_input(named: Named) -> Iterator[Equation]:
+    def sides(notation: Notation) -> tuple[str, ...]:
+        products = [
+            notation.product(_weight("W", g), _slope(named, "x", g), transposed=True) for g in named.traced.cell.gates
+        ]
+        return notation.symbol(replace(named.input, mark=TOTAL)), " + ".join(products)
+
+    yield both(sides)
+
+
+def _to_the_weights(named: Named) -> Iterator[Equation]:
+    traced = named.traced
+    fed_back = Symbol(traced.cell.states[0], "t-1")
+    through = dict(_recurrent(named))
+    for gate in traced.cell.gates:
+        slope = _slope(named, "x", gate)
+        yield _summed(_weight("W", gate), slope, named.input)
+        if gate in through:
+            yield _summed(_weight("R", gate), through[gate], fed_back)
+        yield _summed(_bias("x", gate), slope)
+        if gate in traced.apart:
+            yield _summed(_bias("r", gate), through[gate])
+    for name in traced.cell.params:
+        number = named.node(f"p.{name}")
+        if number is not None:
+            symbol = named.symbols[number]
+            yield _summed(symbol, replace(symbol, mark=TOTAL))
+
+
+def _summed(weight: Symbol, slope: Symbol, seen: Symbol | None = None) -> Equation:
+    """∂L/∂weight, summed over the steps: of a matrix an outer product with what it multiplies."""
+
+    def sides(notation: Notation) -> tuple[str, str]:
+        return notation.loss(weight), notation.total(slope, seen)
+
+    return both(sides)
