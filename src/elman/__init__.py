@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Translator,
         load,
     )
+    from elman.evidence.explain import explain
     from elman.evidence.study import judge, study
     from elman.recurrent import Recurrent
 
@@ -43,6 +44,7 @@ _HOMES = {
     "SequenceTagger": "elman.estimators",
     "Transcriber": "elman.estimators",
     "Translator": "elman.estimators",
+    "explain": "elman.evidence.explain",
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
@@ -67,6 +69,7 @@ __all__ = [
     "Transcriber",
     "Translator",
     "__version__",
+    "explain",
     "judge",
     "load",
     "study",

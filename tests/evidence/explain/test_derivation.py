@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +16,7 @@ from elman.graph import trace
 from tests.cells.strategies import cell_of, steps
 from tests.conftest import TOLERANCE
 from tests.contracts.conftest import CELLS, make
-from tests.evidence.explain.printed import run
+from tests.evidence.explain.printed import NAME, run
 
 STEPS, SIZE, HIDDEN = 4, 3, 5
 
@@ -50,7 +52,7 @@ def weights_by_name(layer, of):
         blocks = () if value is None else of(value).split(layer.hidden_size)
         names = [f"({g})" if g == "t" else g for g in gates]
         plain = [f"{index}{n}" for n in names]
-        bare = [n if n.replace("_", "").isalnum() else f"{{{n}}}" for n in plain]
+        bare = [n if n.isalnum() else f"{{{n}}}" for n in plain]
         return {f"{kind}_{n}": b.numpy() for n, b in zip(bare, blocks, strict=False)}
 
     return {
@@ -92,6 +94,7 @@ def assert_explained(cell):
     }
     into = "x̃_t" if "x" in states else "x_t"
     state = {s: v[0, 0].detach().numpy() for s, v in zip(states, first, strict=True)}
+    assert_nothing_is_unsaid(back, {f"{n}_t" for n in given_names.values()})
     kept = []
     for t in range(STEPS):
         values = run(
@@ -117,6 +120,15 @@ def assert_explained(cell):
     assert set(sums) == set(wanted)
     for name, value in wanted.items():
         close(sums[name], value, f"gradient of {name}")
+
+
+def assert_nothing_is_unsaid(back, given):
+    """Each derivative in an equation, the chain rule's too, is given or has an equation, above it or as a 0."""
+    known = given | {e.plain[0] for e in back if e.plain[-1] == "0"}
+    for equation in back:
+        for side in equation.plain[1:]:
+            assert {name for name in re.findall(NAME, side) if name.startswith("δ")} <= known, str(equation)
+        known.add(equation.plain[0])
 
 
 def close(got, wanted, what):

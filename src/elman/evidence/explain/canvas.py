@@ -3,9 +3,10 @@ theme."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
+
+from elman.evidence.explain.notation import split_indices
 
 WIDTH = 900
 TEXT, INDEX = 18, 14
@@ -16,16 +17,6 @@ BOX, PILL = (92, 54), (58, 38)
 """width and height of a cell, and of an input or output"""
 INK, QUIET, CELL, DATA, MARKED, PAPER = "--ink", "--quiet", "--forecast", "--win", "--mark", "--card"
 Point = tuple[float, float]
-
-
-def split_indices(text: str) -> list[tuple[str, bool]]:
-    """Parts of a text, and whether each is an index: c_{t-1} is c and the index t-1.
-
-    >>> split_indices("c_{t-1} + W_x x_t")
-    [('c', False), ('t-1', True), (' + W', False), ('x', True), (' x', False), ('t', True)]
-    """
-    parts = re.split(r"_(\{[^}]*\}|\w+)", text)
-    return [(part.strip("{}") if n % 2 else part, n % 2 == 1) for n, part in enumerate(parts) if part]
 
 
 def width_of(text: str, size: float = TEXT) -> float:

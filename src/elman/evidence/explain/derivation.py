@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from elman.cells import Cell, find_cell
 from elman.evidence.explain.names import Named, index_of, name_values
 from elman.evidence.explain.notation import GIVEN, TOTAL, Equation, Notation, Symbol, both
 from elman.evidence.explain.writer import Writer
 from elman.graph import trace
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """A cell's equations, part by part.
+
+    forward  pre-activations, gates, states
+    within   δ of each value of the step, from its states back to its pre-activations and parameters
+    beyond   what goes on from there to the state before and to the input
+    weights  what the weights get, summed over steps and sequences
+    given    names of what comes from the step after and from the loss
+    """
+
+    forward: tuple[Equation, ...]
+    within: tuple[Equation, ...]
+    beyond: tuple[Equation, ...]
+    weights: tuple[Equation, ...]
+    given: tuple[Symbol, ...]
+
+
+def derive(cell: str | type[Cell] | Cell) -> Derivation:
+    """The equations of one step and of its derivative; raises `UnknownNameError`, `CellError`.
+
+    >>> from elman.evidence.explain.notation import PLAIN
+    >>> [PLAIN.symbol(s) for s in derive("lstm").given]
+    ['δh_t', 'δ⁺c_t']
+    """
+    named = name_values(trace(find_cell(cell, "explain")))
+    return Derivation(
+        forward=(*_pre_activations(named), *_step(named)),
+        within=tuple(_within_the_step(named)),
+        beyond=(*_to_the_past(named), *_to_the_input(named)),
+        weights=tuple(_to_the_weights(named)),
+        given=tuple(replace(symbol, index="t") for symbol in named.past.values()),
+    )
 
 
 def equations(cell: str | type[Cell] | Cell) -> tuple[Equation, ...]:
@@ -24,8 +59,7 @@ def equations(cell: str | type[Cell] | Cell) -> tuple[Equation, ...]:
     x_h = W_h x_t + R_h h_{t-1} + b_h
     h_t = tanh(x_h)
     """
-    named = name_values(trace(find_cell(cell, "explain")))
-    return (*_pre_activations(named), *_step(named))
+    return derive(cell).forward
 
 
 def backward(cell: str | type[Cell] | Cell) -> tuple[Equation, ...]:
@@ -45,8 +79,8 @@ def backward(cell: str | type[Cell] | Cell) -> tuple[Equation, ...]:
     ∂L/∂R_h = Σ_t δx_h h_{t-1}ᵀ
     ∂L/∂b_h = Σ_t δx_h
     """
-    named = name_values(trace(find_cell(cell, "explain")))
-    return (*_within_the_step(named), *_to_the_past(named), *_to_the_input(named), *_to_the_weights(named))
+    found = derive(cell)
+    return found.within + found.beyond + found.weights
 
 
 def _weight(kind: str, gate: str) -> Symbol:
@@ -85,13 +119,11 @@ def _step(named: Named) -> Iterator[Equation]:
 
 
 def _equation(named: Named, left: Symbol, number: int, chain: _Chain | None = None) -> Equation:
-    """left = the node's value; by another of its names, where it has one."""
+    """left = what the node is equal to; where it has another name, that name."""
 
     def sides(notation: Notation) -> tuple[str, ...]:
-        name = named.symbols.get(number, left)
-        if name != left:
-            return notation.symbol(left), notation.symbol(name)
-        right = Writer(named.graph, named.symbols, notation).write(number)
+        writer = Writer(named.graph, named.symbols, notation)
+        right = writer.write(number) if named.symbols.get(number) == left else writer.name(number)
         middle = chain(notation) if chain else right
         return (notation.symbol(left), *([] if middle == right else [middle]), right)
 
@@ -145,26 +177,19 @@ def _mentioned(named: Named, number: int) -> set[int]:
 
 
 def _within_the_step(named: Named) -> Iterator[Equation]:
-    """δ of each named value, down to pre-activations and parameters."""
-    graph = named.graph
-    of = {place: number for number, (symbol, place) in named.totals.items() if named.symbols.get(place) == symbol}
-    for number in sorted(named.symbols.keys() - named.step):
-        if graph.nodes[number].op != "input":
-            chain = _Chain(named, of[number]) if number in of else None
-            yield _equation(named, named.symbols[number], number, chain)
-    named_so = [(f"dx.{g}", _slope(named, "x", g)) for g in named.traced.cell.gates]
-    named_so += [(f"dr.{g}", _slope(named, "r", g)) for g in named.traced.apart]
-    named_so += [
-        (f"d{graph.nodes[n].args[0]}", total) for n, (total, _) in named.totals.items() if _is_parameter(named, n)
-    ]
-    for output, symbol in named_so:
-        if named.symbols.get(graph.outputs[output]) != symbol:  # it is another value too, or a number
-            yield _equation(named, symbol, graph.outputs[output])
-
-
-def _is_parameter(named: Named, number: int) -> bool:
-    node = named.graph.nodes[number]
-    return node.op == "input" and node.args[0].startswith("p.")
+    """δ of each named value, down to pre-activations and parameters, in the order in which they are computed."""
+    nodes, graph = named.graph.nodes, named.graph
+    lines = [(place, symbol, number) for number, (symbol, place) in named.totals.items()]
+    derived = {place for place, symbol, _ in lines if named.symbols.get(place) == symbol}
+    lines += [(n, named.symbols[n], None) for n in named.symbols.keys() - named.step - derived]
+    # Of several names of one value its own comes first; what is a number waits for nothing, and comes last.
+    lines.sort(key=lambda line: (nodes[line[0]].op == "const", line[0], named.symbols.get(line[0]) != line[1]))
+    for place, symbol, number in lines:
+        if nodes[place].op != "input" or named.symbols[place] != symbol:
+            yield _equation(named, symbol, place, None if number is None else _Chain(named, number))
+    for gate in named.traced.cell.gates:
+        if named.node(f"x.{gate}") is None:
+            yield _equation(named, _slope(named, "x", gate), graph.outputs[f"dx.{gate}"])
 
 
 def _slope(named: Named, kind: str, gate: str) -> Symbol:

@@ -76,6 +76,11 @@ def index_of(gate: str) -> str:
     return "(t)" if gate == "t" else gate
 
 
+def parameter_symbol(cell: Cell, name: str) -> Symbol:
+    """A parameter by its name; p_name where a gate or a state is called so."""
+    return Symbol("p", name) if name in {*cell.gates, *cell.states} else Symbol(name)
+
+
 def name_values(traced: Traced) -> Named:
     """The joint graph of a traced cell, its values named."""
     graph = fold(join(traced.forward, traced.backward))
@@ -228,7 +233,6 @@ def _needed(graph: Graph, numbers: list[int]) -> set[int]:
 
 
 def _name_inputs(names: _Names, traced: Traced) -> None:
-    known = {*traced.cell.gates, *traced.cell.states}
     for name, number in names.inputs.items():
         kind, _, base = name.partition(".")
         if kind in "xr":
@@ -236,7 +240,7 @@ def _name_inputs(names: _Names, traced: Traced) -> None:
         elif kind == "s":
             names.give(number, Symbol(base, "t-1"))
         elif kind == "p":
-            names.give(number, Symbol("p", base) if base in known else Symbol(base))
+            names.give(number, parameter_symbol(traced.cell, base))
 
 
 def _name_gates(names: _Names, traced: Traced, points: _Points, step: frozenset[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -62,7 +63,7 @@ class Notation:
     def symbol(self, symbol: Symbol) -> str:
         """A name with its mark and index."""
         if not self.is_latex:
-            index = symbol.index if symbol.index.replace("_", "").isalnum() else f"{{{symbol.index}}}"
+            index = symbol.index if symbol.index.isalnum() else f"{{{symbol.index}}}"
             base = GREEK.get(symbol.base.removesuffix("_"), symbol.base) + "\u0303" * symbol.tildes
             return symbol.mark + base + (f"_{index}" if symbol.index else "")
         mark = {TOTAL: r"\delta ", GIVEN: r"\delta^{+}"}.get(symbol.mark, "")
@@ -206,6 +207,16 @@ class Equation:
         """Lines of an `align*` environment of amsmath."""
         left, *right = self.latex
         return " \\\\\n".join(f"{left if not i else ''} &= {side}" for i, side in enumerate(right))
+
+
+def split_indices(text: str) -> list[tuple[str, bool]]:
+    """Parts of a text, and whether each is an index: c_{t-1} is c and the index t-1.
+
+    >>> split_indices("c_{t-1} + W_x x_t")
+    [('c', False), ('t-1', True), (' + W', False), ('x', True), (' x', False), ('t', True)]
+    """
+    parts = re.split(r"_(\{[^}]*\}|[^\W_²³ᵀ]+)(?![^\W²³ᵀ])", text)
+    return [(part.strip("{}") if n % 2 else part, n % 2 == 1) for n, part in enumerate(parts) if part]
 
 
 def both(write: Callable[[Notation], tuple[str, ...]]) -> Equation:
