@@ -17,6 +17,7 @@ BINARY = (
     *("{} + {}", "{} - {}", "{} * {}", "{} / (1 + ({}) ** 2)", "maximum({}, {})", "minimum({}, {})"),
     *("where({0} > {1}, {0}, 0.5 * ({1}))", "where({0} <= {1}, 0.0, {1})", "erf({}) * 2 * ({})"),
 )
+ENDS = ("tanh({})", "tanh({}) * 0.9 - 0.1 * s.h", "where(s.h > x.a, s.h, tanh({}))")
 NAMES = ("a", "b", "c", "e", "h", "i", "keep", "alpha", "x_new", "q")
 GATES, STATES, PARAMS = ("a", "b", "c"), ("h", "c"), ("w", "b")
 LEAVES = (
@@ -41,7 +42,8 @@ def steps(draw):
         lines.append(f"{name} = {text}")
         values.append(name)
     first, second = (draw(st.sampled_from([line.split(" = ")[0] for line in lines])) for _ in range(2))
-    return [*lines, f"return tanh({first}) * 0.9 + 0.1 * s.h, {second}"]
+    last = draw(st.sampled_from(ENDS)).format(first)
+    return [*lines, f"return {last}, {second}"]
 
 
 def cell_of(lines):

@@ -73,7 +73,7 @@ def printed_params(traced):
     return {name: PLAIN.symbol(named.symbols[n]) for name, n in numbers.items() if n is not None}
 
 
-def assert_explained(cell):
+def assert_explained(cell, alter=lambda text: text):
     """Outputs, states and every gradient of T steps, from the printed text, are those of the net."""
     traced = trace(find_cell(cell))
     rnn = make(cell, "eager", size=SIZE, hidden=HIDDEN)
@@ -86,6 +86,7 @@ def assert_explained(cell):
     ((y * pulls).sum() + sum((s * e).sum() for s, e in zip(last, ends, strict=True))).backward()
 
     forward, back = equations(cell), backward(cell)
+    told_forward, told_back = ([alter(str(e)) for e in lines] for lines in (forward, back))
     states, params = traced.cell.states, printed_params(traced)
     fixed = weights_by_name(layer, lambda w: w.detach())
     fixed |= {shown: layer.p[name].detach().numpy() for name, shown in params.items()}
@@ -97,9 +98,8 @@ def assert_explained(cell):
     assert_nothing_is_unsaid(back, {f"{n}_t" for n in given_names.values()})
     kept = []
     for t in range(STEPS):
-        values = run(
-            forward, {**fixed, into: x[0, t].detach().numpy(), **{f"{s}_{{t-1}}": v for s, v in state.items()}}, HIDDEN
-        )
+        before = {into: x[0, t].detach().numpy(), **{f"{s}_{{t-1}}": v for s, v in state.items()}}
+        values = run(told_forward, fixed | before, HIDDEN)
         state = {s: values[f"{s}_t"] for s in states}
         close(state[states[0]], y[0, t], f"output {t}")
         kept.append(values)
@@ -107,7 +107,7 @@ def assert_explained(cell):
     sums = {}
     for t in reversed(range(STEPS)):
         handed[states[0]] = handed[states[0]] + pulls[0, t].numpy()
-        values = run(back, {**kept[t], **{f"{n}_t": handed[s] for s, n in given_names.items()}}, HIDDEN)
+        values = run(told_back, kept[t] | {f"{n}_t": handed[s] for s, n in given_names.items()}, HIDDEN)
         close(values[f"δ{into}"], x.grad[0, t], f"input {t}")
         handed = {s: values[f"{n}_{{t-1}}"] for s, n in given_names.items()}
         for name, value in values.items():
@@ -143,6 +143,22 @@ def close(got, wanted, what):
 @pytest.mark.parametrize("name", [*CELLS, "awkward", "idle"])
 def test_the_printed_equations_are_the_cell_and_its_gradient(name):
     assert_explained({**CELLS, "awkward": Awkward, "idle": Idle}[name])
+
+
+WRONG = {
+    "a factor": ("gru", "δh_t ⊙ (1 - z_t)", "δh_t ⊙ z_t"),
+    "a sign": ("coupled_lstm", "(c_{t-1} - g_t)", "(c_{t-1} + g_t)"),
+    "a part": ("lstm", "δ⁺c_t + δh_t ⊙", "δh_t ⊙"),
+    "a matrix": ("mgu", "R_fᵀ δx_f + R_nᵀ", "R_nᵀ"),
+    "the step itself": ("leaky", "α ⊙ x_u", "x_u"),
+}
+
+
+@pytest.mark.parametrize("name, right, wrong", WRONG.values(), ids=WRONG)
+def test_a_wrong_line_would_be_noticed(name, right, wrong):
+    assert any(right in str(e) for e in (*equations(name), *backward(name)))
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        assert_explained(name, lambda text: text.replace(right, wrong))
 
 
 ANY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}

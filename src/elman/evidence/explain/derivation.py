@@ -10,6 +10,7 @@ from elman.evidence.explain.names import Named, index_of, name_values
 from elman.evidence.explain.notation import GIVEN, TOTAL, Equation, Notation, Symbol, both
 from elman.evidence.explain.writer import Writer
 from elman.graph import trace
+from elman.graph.expression import TRUTHS
 
 
 @dataclass(frozen=True)
@@ -164,14 +165,14 @@ class _Chain:
 
 
 def _mentioned(named: Named, number: int) -> set[int]:
-    """The named values in the equation of a node."""
+    """The named values in the equation of a node, save those that are only compared: what they decide has no slope."""
     found: set[int] = set()
     waiting = list(named.graph.nodes[number].args)
     while waiting:
         n = waiting.pop()
         if n in named.symbols:
             found.add(n)
-        elif named.graph.nodes[n].op != "const":
+        elif named.graph.nodes[n].op not in ("const", *TRUTHS):
             waiting += named.graph.nodes[n].args
     return found
 
@@ -206,25 +207,27 @@ def _recurrent(named: Named) -> list[tuple[str, Symbol]]:
 
 
 def _to_the_past(named: Named) -> Iterator[Equation]:
-    graph, traced = named.graph, named.traced
-    for place, state in enumerate(traced.cell.states):
-        number, out = named.node(f"s.{state}"), graph.outputs[f"ds.{state}"]
-        is_zero = graph.nodes[out].op == "const"
-        chain = None if number is None or number not in named.symbols else _Chain(named, number)
+    states = named.traced.cell.states
+    yield _handed_back(named, states[0], _recurrent(named))
+    for state in states[1:]:
+        yield _handed_back(named, state, [])
 
-        def sides(
-            notation: Notation, place: int = place, out: int = out, chain: _Chain | None = chain, state: str = state,
-            is_zero: bool = is_zero,
-        ) -> tuple[str, ...]:  # fmt: skip
-            through = _recurrent(named) if place == 0 else []
-            products = [notation.product(_weight("R", g), slope, transposed=True) for g, slope in through]
-            writer = Writer(graph, named.symbols, notation)
-            direct = [] if is_zero and products else [writer.name(out)]
-            value = " + ".join([*products, *direct])
-            rule = " + ".join([*products, chain(notation)]) if chain else value
-            return (notation.symbol(named.past[state]), *([] if rule == value else [rule]), value)
 
-        yield both(sides)
+def _handed_back(named: Named, state: str, through: list[tuple[str, Symbol]]) -> Equation:
+    """The derivative by a state of the step before: through R, and directly."""
+    number, out = named.node(f"s.{state}"), named.graph.outputs[f"ds.{state}"]
+    chain = None if number is None else _Chain(named, number)
+
+    def sides(notation: Notation) -> tuple[str, ...]:
+        products = [notation.product(_weight("R", g), slope, transposed=True) for g, slope in through]
+        writer = Writer(named.graph, named.symbols, notation)
+        is_zero = named.graph.nodes[out].op == "const"
+        direct = [] if is_zero and products else [writer.name(out, part=bool(products))]
+        value = " + ".join([*products, *direct]).replace("+ -", "- ")
+        rule = " + ".join([*products, chain(notation)]) if chain else value
+        return (notation.symbol(named.past[state]), *([] if rule == value else [rule]), value)
+
+    return both(sides)
 
 
 def _to_the_input(named: Named) -> Iterator[Equation]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from elman.cells import Cell, find_cell
 from elman.errors import OptionError, suggest
 from elman.evidence.explain import shapes
-from elman.evidence.explain.canvas import PILL, QUIET, Canvas
-from elman.evidence.explain.unroll import COLUMNS, HALF_BOX, HALF_PILL, MORE, TIMES, Parts, chain, rows, up
+from elman.evidence.explain.canvas import BOX, PILL, QUIET, Canvas
+from elman.evidence.explain.unroll import COLUMNS, HALF_BOX, HALF_PILL, HALF_WIDTH, MORE, TIMES, Parts, chain, rows, up
 from elman.graph import trace
 
 
@@ -58,7 +58,7 @@ def _layers(parts: Parts, layers: int) -> Canvas:
             canvas.pill((x, top - 100), f"{parts.traced.cell.states[0]}_{t}")
             canvas.pill((x, bottom), f"x_{t}")
     rows(canvas, outputs=top - 100, inputs=bottom)
-    canvas.span(COLUMNS[0] - 46, COLUMNS[-1] + 46, bottom + 40, parts.shared() + parts.legend() + own)
+    canvas.span(COLUMNS[0] - HALF_WIDTH, COLUMNS[-1] + HALF_WIDTH, bottom + 40, parts.shared() + parts.legend() + own)
     return canvas
 
 
@@ -77,9 +77,9 @@ def _both_ways(parts: Parts) -> Canvas:
         up(canvas, x - 14, inputs - HALF_PILL + 4, right + HALF_BOX, "W")
         canvas.arrow((x, inputs), (x + rim, inputs), (x + rim, left + HALF_BOX))
         canvas.text((x + rim + 9, (inputs + right) / 2), "W", anchor="start", size=16, colour=QUIET)
-        canvas.arrow((x - rim, right - HALF_BOX), (x - rim, outputs), (x - 46, outputs))
+        canvas.arrow((x - rim, right - HALF_BOX), (x - rim, outputs), (x - HALF_WIDTH, outputs))
         canvas.arrow((x + aside, left - HALF_BOX), (x + aside, outputs + HALF_PILL))
-        canvas.box((x, outputs), output, size=(92, PILL[1]), colour="--win", round_by=PILL[1] / 2)
+        canvas.box((x, outputs), output, size=(BOX[0], PILL[1]), colour="--win", round_by=PILL[1] / 2)
         canvas.pill((x, inputs), f"x_{t}")
     rows(canvas, outputs=outputs, inputs=inputs, forward=right, backward=left)
     canvas.span(COLUMNS[0] - 76, COLUMNS[-1] + 76, inputs + 40, f"{parts.shared()}; each direction has its own")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
@@ -83,9 +83,13 @@ def parameter_symbol(cell: Cell, name: str) -> Symbol:
 
 def name_values(traced: Traced) -> Named:
     """The joint graph of a traced cell, its values named."""
+    with torch.enable_grad(), torch.device("cpu"):  # whatever the caller is in the middle of
+        return _name_values(traced)
+
+
+def _name_values(traced: Traced) -> Named:
     graph = fold(join(traced.forward, traced.backward))
-    with torch.enable_grad(), torch.device("cpu"):
-        points = _Points(graph, traced)
+    points = _Points(graph, traced)
     names = _Names(graph, _input_of(traced))
     step = frozenset(_needed(graph, [graph.outputs[s] for s in traced.cell.states]))
     _name_inputs(names, traced)
@@ -114,9 +118,8 @@ class _Points:
         everything = Graph(graph.nodes, {str(n): n for n in range(len(graph.nodes))})
         self.values = list(evaluate(everything, self.given).values())
         reached = [(self.values[graph.outputs[s]], self.given[f"d.{s}"]) for s in cell.states]
-        self.loss = sum(
-            ((v * d).sum() for v, d in reached if isinstance(v, Tensor) and v.requires_grad), torch.zeros(())
-        )
+        moved = ((value * d).sum() for value, d in reached if isinstance(value, Tensor) and value.requires_grad)
+        self.loss = sum(moved, torch.zeros(()))
 
     def find(self, wanted: Tensor, among: Iterable[int]) -> int | None:
         """The node among these that is this value."""
@@ -133,8 +136,8 @@ class _Points:
         """The local variables of the step when it returned, if they are values."""
         cell = traced.cell
         zero = torch.zeros(_POINTS, dtype=torch.float64)  # a gate that reads x + r alone reads the sum as x
-        x, s, p = ({n: self.given[f"{kind}.{n}"] for n in names} for kind, names in _reads(cell))
-        r = {gate: self.given.get(f"r.{gate}", zero) for gate in cell.gates}
+        kinds = {"x": cell.gates, "r": cell.gates, "s": cell.states, "p": cell.params}
+        fields = [Fields(**{n: self.given.get(f"{kind}.{n}", zero) for n in names}) for kind, names in kinds.items()]
         found: dict[str, Any] = {}
         code = getattr(type(cell).step, "__code__", None)
 
@@ -145,14 +148,10 @@ class _Points:
         before = sys.getprofile()
         sys.setprofile(watch)
         try:
-            cell.step(*(Fields(**fields) for fields in (x, r, s, p)))
+            cell.step(*fields)
         finally:
             sys.setprofile(before)
         return {name: value.detach() for name, value in found.items() if isinstance(value, Tensor)}
-
-
-def _reads(cell: Cell) -> Iterator[tuple[str, Iterable[str]]]:
-    yield from {"x": cell.gates, "s": cell.states, "p": tuple(cell.params)}.items()
 
 
 def _same(value: Any, wanted: Tensor) -> bool:

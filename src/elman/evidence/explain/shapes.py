@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from elman.evidence.explain.canvas import BOX, QUIET, Canvas, spread
-from elman.evidence.explain.unroll import COLUMNS, HALF_BOX, HALF_PILL, MORE, TIMES, Parts, chain, inputs, rows, up
+from elman.evidence.explain.canvas import QUIET, Canvas, spread
+from elman.evidence.explain.unroll import (
+    COLUMNS,
+    HALF_BOX,
+    HALF_PILL,
+    HALF_WIDTH,
+    MORE,
+    TIMES,
+    Parts,
+    chain,
+    inputs,
+    rows,
+    up,
+)
 
 
 def read_last(head: str, output: str) -> Callable[[Parts], Canvas]:
@@ -21,7 +33,7 @@ def read_last(head: str, output: str) -> Callable[[Parts], Canvas]:
         up(canvas, last, 135 - 20, 45 + HALF_PILL)
         canvas.pill((last, 45), output)
         rows(canvas, inputs=345, output=45)
-        canvas.span(COLUMNS[0] - 46, last + 46, 385, parts.shared())
+        canvas.span(COLUMNS[0] - HALF_WIDTH, last + HALF_WIDTH, 385, parts.shared())
         return canvas
 
     return draw
@@ -39,7 +51,7 @@ def read_each(parts: Parts) -> Canvas:
             up(canvas, x, 195 - HALF_BOX, 60 + HALF_PILL, "softmax")
             canvas.pill((x, 60), f"y_{t}")
     rows(canvas, inputs=315, labels=60)
-    canvas.span(xs[0] - 46, xs[-1] + 46, 355, parts.shared())
+    canvas.span(xs[0] - HALF_WIDTH, xs[-1] + HALF_WIDTH, 355, parts.shared())
     return canvas
 
 
@@ -58,7 +70,7 @@ def read_frames(parts: Parts) -> Canvas:
     up(canvas, middle, 125 - 20, 40 + HALF_PILL)
     canvas.pill((middle, 40), "cat")
     rows(canvas, frames=410, letters=200, text=40)
-    canvas.span(xs[0] - 46, xs[-1] + 46, 450, parts.shared())
+    canvas.span(xs[0] - HALF_WIDTH, xs[-1] + HALF_WIDTH, 450, parts.shared())
     return canvas
 
 
@@ -92,9 +104,9 @@ def write_looking(source: str) -> Callable[[Parts], Canvas]:
                 turn = below[n + 1] - 38
                 canvas.arrow((x + width / 2, 60), (turn, 60), (turn, 190 - HALF_BOX), dashed=True)
         canvas.arrow((below[0] - 38, 110), (below[0] - 38, 190 - HALF_BOX), dashed=True)
-        canvas.text((below[0] - 46, 112), "start", anchor="end", size=16)
+        canvas.text((below[0] - HALF_WIDTH, 112), "start", anchor="end", size=16)
         rows(canvas, decoder=190, outputs=60)
-        canvas.span(below[0] - 46, below[-1] + 46, 550, f"{parts.shared()}{apart}")
+        canvas.span(below[0] - HALF_WIDTH, below[-1] + HALF_WIDTH, 550, f"{parts.shared()}{apart}")
         return canvas
 
     return draw
@@ -113,7 +125,7 @@ def _picture(canvas: Canvas, xs: Sequence[float]) -> None:
 def feed_back(parts: Parts) -> Canvas:
     """What comes out at a step goes in at the next."""
     xs = spread(5, 160, 790)
-    canvas = Canvas(height=420)
+    canvas = Canvas(height=470)
     chain(canvas, parts, 200, xs)
     inputs(canvas, 320, 200, xs, [f"x_{n}" for n in range(1, 6)])
     for n, x in enumerate(xs):
@@ -124,8 +136,9 @@ def feed_back(parts: Parts) -> Canvas:
                 turn = (x + xs[n + 1]) / 2 + 14
                 canvas.arrow((x + width / 2, 60), (turn, 60), (turn, 320), (xs[n + 1] - 30, 320), dashed=True)
     rows(canvas, inputs=320, outputs=60)
-    canvas.span(xs[0] - 46, xs[1] + 46, 362, "the prompt")
-    canvas.span(xs[2] - 46, xs[-1] + 46, 362, "what was drawn, read again")
+    canvas.span(xs[0] - HALF_WIDTH, xs[1] + HALF_WIDTH, 362, "the prompt")
+    canvas.span(xs[2] - HALF_WIDTH, xs[-1] + HALF_WIDTH, 362, "what was drawn, read again")
+    canvas.span(xs[0] - HALF_WIDTH, xs[-1] + HALF_WIDTH, 418, parts.shared())
     return canvas
 
 
@@ -135,7 +148,7 @@ def look_ahead(parts: Parts) -> Canvas:
     canvas = Canvas(height=400)
     chain(canvas, parts, 195, xs, skip=2)
     inputs(canvas, 315, 195, xs, [f"y_{t}" for t in TIMES])
-    canvas.arrow((xs[-1] + BOX[0] / 2, 195), (620, 195))
+    canvas.arrow((xs[-1] + HALF_WIDTH, 195), (620, 195))
     canvas.box((690, 195), "quantiles of\neach step", size=(140, 64), colour=QUIET)
     for x, text in zip(spread(3, 600, 810), ("y_{T+1}", MORE, "y_{T+H}"), strict=True):
         if text == MORE:
@@ -145,7 +158,7 @@ def look_ahead(parts: Parts) -> Canvas:
             canvas.arrow((turn, 195 - 32), (turn, 115), (x, 115), (x, 60 + HALF_PILL))
             canvas.pill((x, 60), text)
     rows(canvas, history=315, forecast=60)
-    canvas.span(xs[0] - 46, xs[-1] + 46, 355, parts.shared())
+    canvas.span(xs[0] - HALF_WIDTH, xs[-1] + HALF_WIDTH, 355, parts.shared())
     return canvas
 
 
@@ -165,5 +178,5 @@ def foretell(parts: Parts) -> Canvas:
             canvas.arrow((xs[n + 1] - 29, below), (middle, below), (middle, errors + HALF_PILL), dashed=True)
             canvas.pill((middle, errors), f"x_{n + 2} - x̂_{n + 2}", colour="--truth")
     rows(canvas, inputs=below, foretold=guesses, errors=errors)
-    canvas.span(xs[0] - 46, xs[-1] + 46, below + 38, parts.shared())
+    canvas.span(xs[0] - HALF_WIDTH, xs[-1] + HALF_WIDTH, below + 38, parts.shared())
     return canvas

@@ -12,7 +12,7 @@ from elman.evidence.explain.names import parameter_symbol
 from elman.evidence.explain.notation import PLAIN
 from elman.graph import Traced
 
-HALF_BOX, HALF_PILL = BOX[1] / 2, PILL[1] / 2
+HALF_WIDTH, HALF_BOX, HALF_PILL = BOX[0] / 2, BOX[1] / 2, PILL[1] / 2
 MORE = "⋯"
 COLUMNS = (200.0, 380.0, 535.0, 720.0)
 TIMES = ("1", "2", MORE, "T")
@@ -69,7 +69,7 @@ def chain(
 
     skip: the place where there are more of them.
     """
-    half = BOX[0] / 2
+    half = HALF_WIDTH
     for n, x in enumerate(xs):
         if n == skip:
             canvas.text((x, y), MORE, size=26)

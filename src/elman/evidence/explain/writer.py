@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from elman.evidence.explain.notation import ATOM, OR, POWER, PRODUCT, SUM, Notation, Symbol
+from elman.evidence.explain.notation import ATOM, CHOICE, OR, POWER, PRODUCT, SUM, Notation, Symbol
 from elman.graph import Graph
 
 OPPOSITE = {"gt": "le", "ge": "lt", "lt": "ge", "le": "gt"}
@@ -47,9 +47,9 @@ class Writer:
         """What a value is equal to, in terms of named ones."""
         return self._of(number)[0]
 
-    def name(self, number: int) -> str:
-        """A value by its name, or, where it has none, what it is equal to."""
-        return self._named(number)[0]
+    def name(self, number: int, *, part: bool = False) -> str:
+        """A value by its name, or, where it has none, what it is equal to; as `part` of a sum."""
+        return self._within(number, SUM if part else CHOICE)
 
     def _of(self, number: int) -> tuple[str, int]:
         """The expression of a node, even if it has a name, and how tightly it binds."""
