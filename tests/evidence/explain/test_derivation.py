@@ -161,6 +161,12 @@ def test_a_wrong_line_would_be_noticed(name, right, wrong):
         assert_explained(name, lambda text: text.replace(right, wrong))
 
 
+def test_a_gate_does_not_take_the_name_of_a_state_that_is_the_one_before():
+    cell = cell_of(["b = s.h", "alpha = x.b - x.c", "return tanh(alpha) * 0.9 - 0.1 * s.h, b"])
+    assert [str(e) for e in equations(cell) if str(e).startswith("c")] == ["c̃_t = tanh(α_t)", "c_t = h_{t-1}"]
+    assert_explained(cell)
+
+
 ANY = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 
 

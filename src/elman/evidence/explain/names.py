@@ -94,7 +94,7 @@ def _name_values(traced: Traced) -> Named:
     step = frozenset(_needed(graph, [graph.outputs[s] for s in traced.cell.states]))
     _name_inputs(names, traced)
     for state in traced.cell.states:
-        names.give(graph.outputs[state], Symbol(state, "t"))
+        names.keep(graph.outputs[state], Symbol(state, "t"))
     _name_gates(names, traced, points, step)
     names.shorten(sorted(step))
     totals = _name_derivatives(names, traced, points, step)
@@ -182,6 +182,11 @@ class _Names:
             symbol = replace(symbol, tildes=symbol.tildes + 1)
         self._taken.add(PLAIN.symbol(symbol))
         self.symbols[number] = symbol
+
+    def keep(self, number: int, symbol: Symbol) -> None:
+        """Names a node as it must be named; the name is no other's even if the node has one already."""
+        self.give(number, symbol)
+        self._taken.add(PLAIN.symbol(symbol))
 
     def when(self, number: int) -> str:
         """The index of a node: t, or nothing where it depends on parameters alone."""
