@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         load,
     )
     from elman.evidence.diagnose import diagnose
+    from elman.evidence.explain import explain
     from elman.evidence.study import judge, study
     from elman.recurrent import Recurrent
 
@@ -45,6 +46,7 @@ _HOMES = {
     "Transcriber": "elman.estimators",
     "Translator": "elman.estimators",
     "diagnose": "elman.evidence.diagnose",
+    "explain": "elman.evidence.explain",
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
@@ -70,6 +72,7 @@ __all__ = [
     "Translator",
     "__version__",
     "diagnose",
+    "explain",
     "judge",
     "load",
     "study",

@@ -41,7 +41,7 @@ class Report:
 
     def to_html(self) -> str:
         """`report.html`: self-contained, no script, nothing fetched; follows the reader's light or dark theme."""
-        template = Template(resources.files("elman.evidence").joinpath("report.html").read_text(encoding="utf-8"))
+        template = Template(_page())
         verdict, parts = "", []
         if self.scoreboard is not None:
             mark = " win" if self.scoreboard.network_wins else ""
@@ -101,6 +101,16 @@ class Report:
         run.write_text("card.md", self.to_markdown())
         if self.scoreboard is not None:
             run.write_text("scoreboard.json", self.scoreboard.to_json())
+
+
+def page_style() -> str:
+    """The colours of a report, light and dark, as the CSS variables that its pictures name."""
+    page = _page()
+    return page[page.index(":root") : page.index("* {")].strip()
+
+
+def _page() -> str:
+    return resources.files("elman.evidence").joinpath("report.html").read_text(encoding="utf-8")
 
 
 def _section(title: str, body: str) -> str:

@@ -152,7 +152,34 @@ def substitute(graph: Graph, values: Mapping[str, float]) -> Graph:
     x
     y = x
     """
-    build, new = Builder(), []
+    build = Builder()
+    new = _copy(build, graph, values)
+    return build.graph({name: new[number] for name, number in graph.outputs.items()})
+
+
+def join(*graphs: Graph) -> Graph:
+    """One graph with the results of all: what several of them compute is there once.
+
+    >>> build = Builder()
+    >>> y = build.op("tanh", build.input("x"))
+    >>> first, second = build.graph({"y": y}), build.graph({"z": build.op("neg", y)})
+    >>> print(join(first, second))
+    x
+    v1 = tanh(x)
+    v2 = neg(v1)
+    y = v1
+    z = v2
+    """
+    build, outputs = Builder(), {}
+    for graph in graphs:
+        new = _copy(build, graph, {})
+        outputs |= {name: new[number] for name, number in graph.outputs.items()}
+    return build.graph(outputs)
+
+
+def _copy(build: Builder, graph: Graph, values: Mapping[str, float]) -> list[int]:
+    """Each node's number in `build`, inputs replaced by numbers where `values` has one."""
+    new: list[int] = []
     for node in graph.nodes:
         if node.op == "input" and node.args[0] in values:
             new.append(build.const(values[node.args[0]]))
@@ -160,7 +187,7 @@ def substitute(graph: Graph, values: Mapping[str, float]) -> Graph:
             new.append(build._place(node))
         else:
             new.append(build.op(node.op, *(new[a] for a in node.args)))
-    return build.graph({name: new[number] for name, number in graph.outputs.items()})
+    return new
 
 
 def _renumber(node: Node, new: Mapping[int, int]) -> Node:

@@ -1,0 +1,44 @@
+"""`elman explain`: what a cell computes and how it learns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from elman.cli import options
+from elman.cli.app import command
+from elman.cli.options import Columns
+
+
+@command
+def explain(
+    cell: Annotated[str, typer.Argument(help="Cell of the catalogue, or your own from --cells.")],
+    cells: options.Cells = None,
+    layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
+    bidirectional: Annotated[bool, typer.Option("--bidirectional", help="In both directions.")] = False,
+    hidden_size: Annotated[int, typer.Option(help="Units per layer and direction.")] = 64,
+    input_size: Annotated[int, typer.Option(help="Inputs per step.")] = 16,
+    shape: Annotated[
+        Columns,
+        typer.Option(
+            help="Picture for --out: cell, stacked, bidirectional, or the verb of a problem such as tag; repeat for "
+            "more. [all]"
+        ),
+    ] = None,
+    c: Annotated[bool, typer.Option("--c", help="The generated C source, in place of all else.")] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for a page, LaTeX and pictures; with --c, C too.")] = None,
+) -> None:
+    """Print a CELL's equations, its derived backward pass and what a step costs; with --out, a page with pictures."""
+    from elman.cli.jobs import load_cells
+    from elman.evidence.explain import DIAGRAMS
+    from elman.evidence.explain import explain as told
+
+    load_cells(cells, cell)
+    found = told(cell, input_size, hidden_size, layers, bidirectional=bidirectional, shapes=tuple(shape or DIAGRAMS))
+    if out is None:
+        print(found.source if c else found)
+        return
+    for path in found.write(out, source=c):
+        print(f"Written: {path}")

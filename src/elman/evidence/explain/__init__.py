@@ -1,0 +1,25 @@
+"""What a cell computes and how it learns, from the trace that its kernels run.
+
+fold → names → notation → writer → derivation | counts | canvas → unroll → shapes → diagrams → page.
+"""
+
+from elman.evidence.explain.counts import Counts, counts
+from elman.evidence.explain.derivation import Derivation, backward, derive, equations
+from elman.evidence.explain.diagrams import DIAGRAMS, unrolled
+from elman.evidence.explain.notation import Equation, align
+from elman.evidence.explain.page import Explanation, explain
+
+__all__ = [
+    "DIAGRAMS",
+    "Counts",
+    "Derivation",
+    "Equation",
+    "Explanation",
+    "align",
+    "backward",
+    "counts",
+    "derive",
+    "equations",
+    "explain",
+    "unrolled",
+]
