@@ -16,7 +16,7 @@ from elman.data.examples import Columns, read_examples
 from elman.errors import OptionError
 
 FEW = ("--steps", "2", "--hidden-size", "4")
-FEWER = {"forecast": ("--windows", "1")}
+FEWER = {"forecast": ("--windows", "1"), **dict.fromkeys(("transcribe", "translate"), ("--set", "num_beams=2"))}
 
 
 @pytest.mark.parametrize("name", DEMOS)
