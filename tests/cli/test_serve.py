@@ -30,29 +30,33 @@ def runs(tmp_path_factory):
 
 @contextmanager
 def serving(folder, *arguments):
-    """The command in a process of its own; gives its address, and stops it as a supervisor does."""
+    """The command in a process of its own; gives who talks to it, and stops it as a supervisor does."""
     command = [sys.executable, "-m", "elman", "serve", *arguments, "--port", "0"]
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
-        yield process.stdout.readline().split(" at ")[1].strip()
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) in (0, -signal.SIGTERM)
+        try:
+            with httpx.Client(base_url=process.stdout.readline().split(" at ")[1].strip(), timeout=60) as client:
+                yield client
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()  # without it a test that fails would wait for ever
 
 
 def test_several_runs_are_served_side_by_side(runs):
-    with serving(runs, "up", "letters") as url:
-        said = httpx.post(f"{url}/runs/up/v1/sessions/a/push", json={"x": [0.5, 1000]}).json()
+    with serving(runs, "up", "letters") as client:
+        said = client.post("/runs/up/v1/sessions/a/push", json={"x": [0.5, 1000]}).json()
         assert said["answer"]["label"] in ("up", "down")
-        said = httpx.post(f"{url}/runs/letters/v1/sessions/a/push", json={"x": "s"}).json()
+        said = client.post("/runs/letters/v1/sessions/a/push", json={"x": "s"}).json()
         assert said["answer"]["next"] and said["number"] == 1
-        assert httpx.get(f"{url}/runs/up/v1/model").json()["runs"] == ["up", "letters"]
-        assert httpx.get(url).headers["location"] == "/runs/up/"
-        assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+        assert client.get("/runs/up/v1/model").json()["runs"] == ["up", "letters"]
+        assert client.get("/").headers["location"] == "/runs/up/"
+        assert client.get("/healthz").json() == {"status": "ok"}
     assert (runs / "up" / "sessions.db").exists() and (runs / "letters" / "sessions.db").exists()
 
 
 def test_one_series_of_a_forecaster_goes_on(runs):
-    with serving(runs, "days", "--series", "b") as url:
-        said = httpx.post(f"{url}/v1/sessions/x/push", json={"x": 12.0}).json()
+    with serving(runs, "days", "--series", "b") as client:
+        said = client.post("/v1/sessions/x/push", json={"x": 12.0}).json()
         assert len(said["answer"]["median"]) == 3
 
 

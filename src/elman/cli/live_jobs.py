@@ -190,6 +190,7 @@ def run_server(
     )
     server = uvicorn.Server(config)
     listening = config.bind_socket()
+    listening.listen(config.backlog)  # who asks as soon as it is said where waits, and is not refused
     print(f"Serving {', '.join(map(str, runs))} at http://{host}:{listening.getsockname()[1]}", flush=True)
     server.run([listening])
 
