@@ -202,6 +202,14 @@ def test_clients_side_by_side_are_each_as_if_alone():
         np.testing.assert_allclose(said, [stream.push(float(v)) for v in values], rtol=1e-6)
 
 
+def test_a_body_that_is_sent_as_a_form_is_told_how(address):
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    said = httpx.post(f"{address}/v1/sessions/form/push", content=b'{"x": [1, 2]}', headers=form)
+    assert said.status_code == 422 and "Send Content-Type: application/json" in said.json()["error"]
+    said = httpx.post(f"{address}/v1/sessions/form/push", content=b'{"x": [1, 1000]}', headers=JSON)
+    assert said.status_code == 200
+
+
 @pytest.mark.parametrize("kills", [2, pytest.param(50, marks=pytest.mark.slow)])
 def test_killed_under_load_it_loses_and_repeats_nothing(kills, tmp_path):
     model = classifier(cell="gru")

@@ -204,5 +204,7 @@ def _add_refusals(app: FastAPI, server: Service) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, problem: RequestValidationError) -> JSONResponse:
-        first = problem.errors()[0]
+        first, kind = problem.errors()[0], request.headers.get("content-type", "")
+        if first["loc"] == ("body",) and not kind.startswith("application/json"):  # curl's own is of a form
+            return refuse(422, f"a body must be JSON, got {kind or 'none'}. Send Content-Type: application/json.")
         return refuse(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
