@@ -75,7 +75,6 @@ FAULTY = {
     "lstm first": (C, first, {"cell": "lstm", "pooling": "last"}),
     "mgu order": (C, order, {"cell": "mgu", "pooling": "last"}),
     "elman echo 60": (T, echo(60), {"cell": "elman"}),
-    "gru echo 60": (T, echo(60), {"cell": "gru"}),
 }
 HEALTHY = {
     "gru adding": (R, adding, {"cell": "gru", "pooling": "last"}),
@@ -84,6 +83,7 @@ HEALTHY = {
     "elman max first": (C, first, {"cell": "elman", "pooling": "max"}),
     "elman recent": (R, recent, {"cell": "elman", "pooling": "last"}),
     "elman level": (C, level, {"cell": "elman", "pooling": "last"}),
+    "gru echo 60": (T, echo(60), {"cell": "gru"}),
     "elman echo 3": (T, echo(3), {"cell": "elman"}),
     "gru noise": (C, noise, {"cell": "gru", "pooling": "last"}),
     "both ways first": (C, first, {"cell": "lstm", "pooling": "last", "bidirectional": True}),

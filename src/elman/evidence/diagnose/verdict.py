@@ -81,7 +81,8 @@ def judge(
     """
     params = params or {}
     growth, where = max((float(flow.memory.max(initial=0.0)), flow.layer) for flow in flows)
-    wild = clip_norm is not None and len(norms) > 0 and float(np.median(norms)) > CLIPPED * clip_norm
+    found = need is not None and explained is not None and explained >= AS_GOOD * need.explained > 0
+    wild = clip_norm is not None and len(norms) > 0 and float(np.median(norms)) > CLIPPED * clip_norm and not found
     if growth > GROWN or wild or not math.isfinite(growth):
         if growth > GROWN or not math.isfinite(growth):
             how = f"back through time it grows {growth:.3g}-fold in layer {where + 1}"
@@ -95,8 +96,7 @@ def judge(
         return Verdict(None, f"{reached}; how far the data need it, a linear reading cannot tell.")
     net = "" if explained is None else f", the net {max(explained, 0):.0%}"
     wanted = f"the data need {_steps(need.steps)} (a linear reading of them explains {need.explained:.0%}{net})"
-    worse = explained is None or explained < AS_GOOD * need.explained
-    if worse and coverage(flows, -(-need.steps // stride), each_step=each_step) < ENOUGH:
+    if not found and coverage(flows, -(-need.steps // stride), each_step=each_step) < ENOUGH:
         reach = _reach(flows, each_step=each_step) * stride
         lost = f"{LEFT:.0%} of it is left after {_steps(reach)}"
         return Verdict(
