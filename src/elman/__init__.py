@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         Translator,
         load,
     )
+    from elman.evidence.compare import compare
     from elman.evidence.diagnose import diagnose
     from elman.evidence.explain import explain
     from elman.evidence.study import judge, study
@@ -45,6 +46,7 @@ _HOMES = {
     "SequenceTagger": "elman.estimators",
     "Transcriber": "elman.estimators",
     "Translator": "elman.estimators",
+    "compare": "elman.evidence.compare",
     "diagnose": "elman.evidence.diagnose",
     "explain": "elman.evidence.explain",
     "judge": "elman.evidence.study",
@@ -71,6 +73,7 @@ __all__ = [
     "Transcriber",
     "Translator",
     "__version__",
+    "compare",
     "diagnose",
     "explain",
     "judge",

@@ -255,6 +255,7 @@ def version() -> None:
 
 
 # The verbs of other modules, which need `command` from this one.
+from elman.cli import compare as _compare  # noqa: E402, F401
 from elman.cli import diagnose as _diagnose  # noqa: E402, F401
 from elman.cli import explain as _explain  # noqa: E402, F401
 from elman.cli import labels as _labels  # noqa: E402, F401

@@ -63,17 +63,24 @@ def run_labels(
     resume: bool,
 ) -> None:
     """A study of labelled sequences into a folder, with progress, and its scoreboard printed."""
-    X, y, found = read_examples(file, columns, each_step=estimator.per_step)
-    if y is None:
-        raise OptionError(f"{file}: a label is needed to learn from. Name its column: --label COL.")
-    if test is None:
-        examples = Examples.split(X, y, share, 0)
-    else:
-        X_test, y_test, _ = read_examples(test, columns, each_step=estimator.per_step)
-        examples = Examples(X, y, X_test, y_test)
+    examples, found = labelled(file, test, columns, share, each_step=estimator.per_step)
     judged = label_study(estimator, examples, folder, title=title, resume=resume, **talk())
     write_columns(folder, found)
     print_board(judged.scoreboard)
+
+
+def labelled(
+    file: Path, test: Path | None, columns: Columns, share: float, *, each_step: bool
+) -> tuple[Examples, Columns]:
+    """Sequences to learn from and to judge by, and the columns that they were read by; raises `OptionError` where there
+    are no labels."""
+    X, y, found = read_examples(file, columns, each_step=each_step)
+    if y is None:
+        raise OptionError(f"{file}: a label is needed to learn from. Name its column: --label COL.")
+    if test is None:
+        return Examples.split(X, y, share, 0), found
+    X_test, y_test, _ = read_examples(test, columns, each_step=each_step)
+    return Examples(X, y, X_test, y_test), found
 
 
 def predict_labels(estimator: Any, run: Path, file: Path | None) -> Any:

@@ -91,6 +91,10 @@ class Board(ABC):
             return f"the {other} wins, perhaps by chance: prefer the simpler ({numbers})."
         return f"the {other} wins: don't use this model ({numbers})."
 
+    def marked(self, row: Any) -> bool:
+        """Whether a line stands out."""
+        return row.is_network
+
     # -- five forms ------------------------------------------------------------------------------------------------
 
     def _headings(self) -> list[str]:
@@ -104,7 +108,7 @@ class Board(ABC):
         for number, title in enumerate(self._headings()):
             table.add_column(title, justify="left" if number == 0 else "right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*self.cells(row), style="bold cyan" if row.is_network else None)
+            table.add_row(*self.cells(row), style="bold cyan" if self.marked(row) else None)
         return table
 
     def to_text(self) -> str:
@@ -140,7 +144,7 @@ class Board(ABC):
         body = ""
         for row in self.rows:
             name, *cells = map(escape, self.cells(row))
-            mark = ' class="network"' if row.is_network else ""
+            mark = ' class="network"' if self.marked(row) else ""
             body += f'<tr{mark}><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
         return (

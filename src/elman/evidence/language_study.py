@@ -63,9 +63,13 @@ def judge_language(
         say(f"Baseline: {baseline.name}.")
         theirs = baseline.losses(judged)
         found[baseline.name] = Predicted(theirs, middle - start, time.perf_counter() - middle)
-    kind = "frame" if model.inputs_ is None else KINDS.get(model.analyzer, "word")
-    board = LossBoard.build({**found, name: mine}, network=name, kind=kind, notes=_notes(model, judged))
+    board = LossBoard.build({**found, name: mine}, network=name, kind=kind_of(model), notes=_notes(model, judged))
     return JudgedLanguage(board, losses)
+
+
+def kind_of(model: LanguageModel) -> str:
+    """What a fitted model's tokens are called: "character", "word", "piece", or "frame" of notes."""
+    return "frame" if model.inputs_ is None else KINDS.get(model.analyzer, "word")
 
 
 def language_study(

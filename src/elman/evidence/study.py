@@ -66,11 +66,9 @@ def judge(
             "Cut the empty end off, or judge more windows."
         )
     test = forecaster.backtest(panel, n_windows, step_size, levels=LEVELS, **training)
-    season = _season(forecaster, panel) if season is None else season
-    keep = np.unique(np.linspace(0, len(panel) - 1, min(max_series, len(panel))).round().astype(int))
-    rows = np.concatenate([keep + k * len(panel) for k in range(len(test.windows))])
-    # A window of which too little was observed can neither be forecast from nor judged.
-    rows = rows[np.isfinite(test.truth[rows]).any(1) & np.isfinite(test.forecasts[rows]).all((1, 2))]
+    season = season_of(forecaster, panel) if season is None else season
+    rows = scored(test.truth, panel, max_series)
+    rows = rows[np.isfinite(test.forecasts[rows]).all((1, 2))]  # of these too little was observed to forecast from
     if not len(rows):
         raise DataError("judge: no series has both a recent history and a value in its test windows. Give more data.")
     name = type(test.model.network_.recurrent.cell).__name__
@@ -87,11 +85,18 @@ def judge(
         overlap=-(-forecaster.horizon // step),
     )
     notes = []
-    if len(keep) < len(panel):
-        notes.append(f"Scored on {len(keep)} of {len(panel)} series, evenly spread; the net learned from all.")
+    if max_series < len(panel):
+        notes.append(f"Scored on {max_series} of {len(panel)} series, evenly spread; the net learned from all.")
     if len(panel) > PICTURES:
         notes.append(f"Pictures show the first {PICTURES} of {len(panel)} series.")
     return Judged(test, board, tuple(notes))
+
+
+def scored(truth: np.ndarray, panel: Panel, most: int) -> np.ndarray:
+    """Numbers of the windows to judge by: of `most` series, evenly spread, those with a value; truth: (W N, H)."""
+    keep = np.unique(np.linspace(0, len(panel) - 1, min(most, len(panel))).round().astype(int))
+    rows = np.concatenate([keep + start for start in range(0, len(truth), len(panel))])
+    return rows[np.isfinite(truth[rows]).any(1)]
 
 
 def study(
@@ -166,7 +171,7 @@ def _times(panel: Panel, i: int, back: int, horizon: int) -> np.ndarray | None:
     return times[: len(times) - back + horizon] if times.dtype.kind == "M" else None
 
 
-def _season(forecaster: Forecaster, panel: Panel) -> int:
+def season_of(forecaster: Forecaster, panel: Panel) -> int:
     given = forecaster.season_length
     if given == "auto" or given is None or isinstance(given, str):
         return default_season(panel.freq)
