@@ -194,7 +194,9 @@ def markdown_cell(words: str) -> str:
 
 
 def finite(data: object) -> object:
-    """The same with None for every NaN and infinity."""
+    """The same with None for every NaN and infinity, and arrays as lists."""
+    if hasattr(data, "tolist"):
+        data = data.tolist()  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(data, float):
         return data if math.isfinite(data) else None
     if isinstance(data, Mapping):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -150,11 +149,6 @@ class Comparison(Board):
             f"{self.units} test {self.unit}, {seeds} seed{'s' if seeds > 1 else ''}. All {pairs} pairs are tested over "
             "both at once; p is corrected for their number (Holm)."
         )
-
-    def to_json(self) -> str:
-        """Everything as JSON text."""
-        data = json.loads(super().to_json())
-        return json.dumps(data | {"recommendation": asdict(self.recommendation)}, indent=2, ensure_ascii=False)
 
 
 def compare(

@@ -256,9 +256,10 @@ def contest_of(estimator: Estimator, *data: Any, share: float = 0.2, **options: 
         return ForecastContest(estimator, estimator.read(data[0]), **options)
     if isinstance(estimator, LanguageModel):
         return LanguageContest(estimator, data[0])
+    if not isinstance(estimator, SequenceEstimator | TextEstimator):
+        name = type(estimator).__name__
+        raise OptionError(f"compare: a {name} cannot be varied. Compare labels, texts or forecasts.")
     examples = data[0] if isinstance(data[0], Examples) else Examples.split(data[0], data[1], share, 0)
-    if isinstance(estimator, SequenceEstimator):
-        return LabelContest(estimator, examples)
     if isinstance(estimator, TextEstimator):
         return TextContest(estimator, examples)
-    raise OptionError(f"compare: cannot compare by a {type(estimator).__name__}. Compare labels, texts or forecasts.")
+    return LabelContest(estimator, examples)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,15 +15,31 @@ from elman.evidence.significance import PairedTest, t_test
 Array = np.ndarray
 
 
-def crossed_test(a: Array, b: Array) -> PairedTest:
+class Starts(NamedTuple):
+    """How far the starts of a model are from each other, over several models: the variance of their mean losses, and
+    its degrees of freedom."""
+
+    variance: float
+    freedom: int
+
+    @classmethod
+    def of(cls, losses: Iterable[Array]) -> Starts:
+        """The mean over models (S, N) of more than one start."""
+        many = [one.mean(1) for one in losses if len(one) > 1]
+        variance = float(np.mean([means.var(ddof=1) for means in many])) if many else 0.0
+        return cls(variance, sum(len(means) - 1 for means in many))
+
+
+def crossed_test(a: Array, b: Array, starts: Starts = Starts(0.0, 0)) -> PairedTest:  # noqa: B008
     """Whether one way of learning has lower losses than another, on examples like these and from any start.
 
     d̄ = ā − b̄,  V = s²(ā_i − b̄_i) / N + s²(ā_s) / S_a + s²(b̄_s) / S_b,  t = d̄ / √V,
     compared with Student's t of V² / Σ V_k² / f_k degrees of freedom, V_k and f_k those of the terms.
 
     a, b: (S, N) the loss of each of S starts on each of N independent examples, the same ones; a way of learning that
-    draws nothing at random has S = 1 and no variance of starts. The part of the variance that is of one example and
-    one start alone is in two terms, so p is rather too large than too small.
+    draws nothing at random has S = 1 and no variance of starts. Two or three starts tell their own variance badly, by
+    chance it is next to none: where that of all models, `starts`, is greater, it takes its place. The part of the
+    variance that is of one example and one start alone is in two terms, so p is rather too large than too small.
     Raises ShapeError unless both have the same examples, two or more.
     Source: examples and starts crossed, as readers and cases are: Obuchowski & Rockette 1995,
     doi:10.1080/03610919508813243; degrees of freedom: Satterthwaite 1946, doi:10.2307/3002019; why starts count:
@@ -37,16 +54,16 @@ def crossed_test(a: Array, b: Array) -> PairedTest:
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or a.shape[1] < 2:
         raise ShapeError(f"crossed_test: losses must be (S, N) and N ≥ 2 the same, got {a.shape} and {b.shape}.")
     examples = a.mean(0) - b.mean(0)
-    terms = [_spread(examples), *(_spread(losses.mean(1)) for losses in (a, b) if len(losses) > 1)]
+    terms = [(float(examples.var(ddof=1)) / len(examples), len(examples) - 1)]
+    for losses in (a, b):
+        if len(losses) > 1:
+            own = Starts.of([losses])
+            larger = own if own.variance >= starts.variance else starts
+            terms.append((larger.variance / len(losses), larger.freedom))
     variance = sum(v for v, _ in terms)
     mean = float(examples.mean())
     freedom = variance**2 / max(sum(v**2 / f for v, f in terms), 1e-300) if variance else len(examples) - 1
     return t_test(mean, variance, float(np.mean(examples**2)), freedom, len(examples), "examples")
-
-
-def _spread(values: Array) -> tuple[float, int]:
-    """The variance of a mean, and its degrees of freedom."""
-    return float(values.var(ddof=1)) / len(values), len(values) - 1
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -82,7 +99,8 @@ class Pairs:
         names = tuple(losses)
         difference, p = np.zeros((len(names), len(names))), np.ones((len(names), len(names)))
         both = list(combinations(range(len(names)), 2))
-        tests = [crossed_test(losses[names[i]], losses[names[j]]) for i, j in both]
+        starts = Starts.of(losses.values())
+        tests = [crossed_test(losses[names[i]], losses[names[j]], starts) for i, j in both]
         for (i, j), test, corrected in zip(both, tests, holm([t.p_value for t in tests]), strict=True):
             difference[i, j], difference[j, i] = test.difference, -test.difference
             p[i, j] = p[j, i] = corrected

@@ -121,8 +121,10 @@ def width_for(parameters: int, weights: Callable[[int], int]) -> int:
 
     known = (8, 16, 32)
     a, b, c = np.polyfit(known, [weights(h) for h in known], 2)
-    if c >= parameters:
-        raise OptionError(f"compare: a net has {c:.0f} weights besides its units'; parameters must be more than that.")
+    if (one := round(a + b + c)) > parameters:
+        raise OptionError(
+            f"compare: parameters must be {one} or more, for a net of one unit has them; got {parameters}."
+        )
     least = [abs(a * h * h + b * h + c - parameters) for h in range(1, WIDEST + 1)]
     return int(np.argmin(least)) + 1
 
