@@ -15,6 +15,7 @@ from elman.data.abc import is_tune
 from elman.data.corpus import Corpus
 from elman.data.on_disk import CHARACTERS, Text
 from elman.estimators import LanguageModel
+from elman.evidence.card import About, limits, reads
 from elman.evidence.judging import cell_of, judged_run
 from elman.evidence.language_plots import plot_rolls, sample_html, surprise_html
 from elman.evidence.losses import LossBoard, Predicted
@@ -99,7 +100,16 @@ def language_report(title: str, model: LanguageModel, corpus: Corpus, judged: Ju
         sections=_rolls(model, corpus) if model.inputs_ is None else _texts(model, corpus, judged),
         training=model.history_.records,
         configuration=model._params(),
+        about=_about(model, corpus, judged),
     )
+
+
+def _about(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> About:
+    held = f", {_amount(list(corpus.validation))} to choose weights by" if corpus.validation else ""
+    data = f"{_amount(list(corpus.learn))} to learn from{held}; {reads(model)}."
+    board = judged.scoreboard
+    split = f"{_amount(list(corpus.test))} to judge by: the end of the text, or pieces apart from those learned from."
+    return About([data], split, limits=limits(board.tokens, "tokens"))
 
 
 def _rolls(model: LanguageModel, corpus: Corpus) -> dict[str, str]:

@@ -16,6 +16,7 @@ from elman.estimators.forecasting import Forecaster
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.forecasting.plan import Plan
 from elman.evidence.baselines import Forecast
+from elman.evidence.card import About, limits
 from elman.evidence.plots import ForecastPlot
 from elman.evidence.report import Report
 from elman.evidence.scoreboard import Scoreboard, compare
@@ -145,7 +146,24 @@ def make_report(title: str, forecaster: Forecaster, judged: Judged) -> Report:
         training=forecaster.history_.records,
         configuration=forecaster._params(),
         notes=judged.notes,
+        about=_about(forecaster, judged.backtest, judged.scoreboard),
     )
+
+
+def _about(forecaster: Forecaster, test: Backtest, board: Scoreboard) -> About:
+    panel, windows = test.panel, len(test.windows)
+    ends = [min(t[0] for t in panel.times), max(t[-1] for t in panel.times)]
+    first, last = (str(e.astype("datetime64[m]")).replace("T", " ") if e.dtype.kind == "M" else str(e) for e in ends)
+    data = f"{len(panel)} series, {int(panel.lengths.sum())} steps of {panel.freq} from {first} to {last}."
+    names = ", ".join([*panel.past, *panel.future, *panel.static])
+    split = (
+        f"The last {windows} windows of {forecaster.horizon} steps of each series. The model that was judged "
+        f"({BACKTEST}/) had not seen them; the one that is kept has learned from all."
+    )
+    mine = next(row for row in board.rows if row.is_network)
+    inside = f"Its 80 % interval held {mine.coverage80:.0%} of what came, its 95 % interval {mine.coverage95:.0%}."
+    covariates = [f"Covariates: {names}."] if names else []
+    return About([data, *covariates], split, [inside], limits(board.windows, "windows"))
 
 
 def plots_of(test: Backtest, series: int = PICTURES) -> list[ForecastPlot]:
@@ -172,6 +190,7 @@ def _times(panel: Panel, i: int, back: int, horizon: int) -> np.ndarray | None:
 
 
 def season_of(forecaster: Forecaster, panel: Panel) -> int:
+    """The season by which forecasts are judged, in steps: the forecaster's shortest, else that of the frequency."""
     given = forecaster.season_length
     if given == "auto" or given is None or isinstance(given, str):
         return default_season(panel.freq)
