@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     )
     from elman.evidence.compare import compare
     from elman.evidence.diagnose import diagnose
-    from elman.evidence.explain import explain
+    from elman.evidence.explain import explain, explain_example
     from elman.evidence.study import judge, study
     from elman.recurrent import Recurrent
 
@@ -49,6 +49,7 @@ _HOMES = {
     "compare": "elman.evidence.compare",
     "diagnose": "elman.evidence.diagnose",
     "explain": "elman.evidence.explain",
+    "explain_example": "elman.evidence.explain",
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
@@ -76,6 +77,7 @@ __all__ = [
     "compare",
     "diagnose",
     "explain",
+    "explain_example",
     "judge",
     "load",
     "study",
