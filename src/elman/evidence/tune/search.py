@@ -1,4 +1,4 @@
-"""The search: which arguments to try next, by what was found so far; kept in `study.db`, so that a kill costs nothing."""
+"""The search: what to try next, by what was found so far; kept in `study.db`, so that a kill costs nothing."""
 
 from __future__ import annotations
 
@@ -236,7 +236,9 @@ def alone(folder: Path | None) -> Iterator[None]:
     try:
         lock.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError:
-        raise RunError(f"{folder}: another process is searching there. Wait for it, or choose another folder.") from None
+        raise RunError(
+            f"{folder}: another process is searching there. Wait for it, or choose another folder."
+        ) from None
     else:
         yield
     finally:

@@ -107,7 +107,7 @@ class LabelTask(Task):
 
     @classmethod
     def split(cls, estimator: PairEstimator, X: Sequence[Any], y: Any, share: float = HELD) -> LabelTask:
-        """A share of the sequences to validate by, of each class the same; never one of a class that is learned nowhere.
+        """A share of the sequences to validate by, of each class the same, and no class that is not learned.
 
         Raises `DataError` for fewer than 10 sequences.
         """

@@ -156,7 +156,9 @@ def _line(trial: Trial, trials: int, found: list[Trial]) -> str:
     loss = "no loss" if trial.last is None else f"loss {trial.last:.4f}"
     end = {"complete": "", "pruned": ", given up", "failed": f", failed: {trial.reason}"}.get(trial.state, "")
     best = f" (best {min(losses):.4f})" if losses else ""
-    shown = ", ".join(f"{name} {shorten(value)}" for name, value in trial.params.items()) if trial.number else "as it is"
+    shown = (
+        ", ".join(f"{name} {shorten(value)}" for name, value in trial.params.items()) if trial.number else "as it is"
+    )
     return f"Trial {trial.number + 1}/{trials}: {loss}{end}{best}. {shown}"
 
 

@@ -1,0 +1,152 @@
+"""The weights themselves, evolved: judged beside the same net learned by gradients, in the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor, nn
+
+from elman.data.batch import Batch
+from elman.errors import OptionError
+from elman.estimators.base import one_of
+from elman.estimators.sequences.base import SequenceEstimator
+from elman.evidence.board import ALPHA, Board, rank, text
+from elman.evidence.judging import Kept, judged_run
+from elman.evidence.label_study import Examples, JudgedLabels, judge_labels, label_report, name_of
+from elman.evidence.plots import FORECAST, INK, STYLE, TRUTH, dress, to_svg
+from elman.evidence.report import Report
+from elman.evidence.tune.space import candidate
+from elman.training.evolution import Evolution, mean_loss
+from elman.training.history import History
+from elman.training.progress import Progress
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+GRADIENTS = "gradients"
+"""the folder inside a run that keeps the same net learned by gradients"""
+
+
+@dataclass(frozen=True)
+class Evolved:
+    """Evolution beside gradients: the scoreboard, how much each of them did, and who wins, in a sentence."""
+
+    judged: JudgedLabels
+    sentence: str
+
+
+def error_rate(model: nn.Module, batch: Batch) -> Tensor:
+    """The share of wrong labels, which has no gradient."""
+    wrong = model(batch.x, batch.lengths).argmax(-1) != batch.y
+    if batch.weight is None:
+        return wrong.float().mean()
+    return (wrong * batch.weight).sum() / batch.weight.sum()
+
+
+OBJECTIVES: dict[str, Callable[[nn.Module, Batch], Tensor]] = {"loss": mean_loss, "error": error_rate}
+"""what may be evolved towards"""
+
+
+def evolve_labels(
+    estimator: SequenceEstimator,
+    examples: Examples,
+    folder: Path,
+    *,
+    title: str,
+    objective: str = "loss",
+    progress: Callable[[], Progress | None] = lambda: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Evolved:
+    """The net learned by gradients; evolved for as many seconds from the same weights; both judged on unseen sequences.
+
+    objective   "loss", which the gradients descend, too; or "error", the share of wrong labels
+
+    The run folder keeps the evolved model, and in `gradients/` the other one. Raises `OptionError` for an estimator
+    that has no classes or too many weights, and what `fit` raises.
+    """
+    one_of("evolve", "objective", objective, list(OBJECTIVES))
+    evolution = Evolution(fitness=OBJECTIVES[objective])
+    descended, evolved = candidate(estimator, {}), candidate(estimator, {})
+    evolved.trainer = evolution
+    _check(evolved, examples, objective)
+    by_gradients = Kept(descended, folder / GRADIENTS, progress)
+    say("By gradients, and how long they take.")
+    by_gradients.fit(examples.X, examples.y)
+    evolution.seconds = descended.history_.records[-1]["seconds"]
+    say(f"By evolution, for {evolution.seconds:.1f} s.")
+    name = f"{name_of(estimator)}, evolved"
+    rival = f"{name_of(estimator)} by gradients"
+    judge = partial(judge_labels, evolved, examples, rivals={rival: by_gradients}, name=name)
+    numbers = partial(_numbers, descended.history_, evolution)
+
+    def report(judged: JudgedLabels) -> Report:
+        words = who_wins(judged.scoreboard, rival, numbers())
+        picture = to_svg(plot_both(descended.history_, evolved.history_), "Loss by time, of both")
+        section = f'<p><strong>{escape(words)}</strong></p><div class="plots"><figure>{picture}</figure></div>'
+        found = label_report(title, evolved, examples, judged)
+        return replace(
+            found, sections={"Evolution and gradients": section, **found.sections}, training=(), notes=(words,)
+        )
+
+    judged = judged_run(evolved, folder, judge, report, resume=True, progress=progress, say=say)
+    return Evolved(judged, who_wins(judged.scoreboard, rival, numbers()))
+
+
+def who_wins(board: Board, rival: str, numbers: str) -> str:
+    """In a sentence, by the paired test of the evolved net against the same by gradients."""
+    mine = next(board.value(row) for row in board.rows if row.is_network)
+    other = next(row for row in board.rows if row.model == rival)
+    theirs, p = board.value(other), other.test.p_value
+    better = rank(mine, higher=board.higher) < rank(theirs, higher=board.higher)
+    if p < ALPHA:
+        start = "Evolution wins" if better else "Gradients win"
+    else:
+        start = "Neither evolution nor gradients are distinguishably better"
+    chance = f"too few {board.unit} for a test" if p != p else f"p = {text(p, 3)}".replace("= <", "< ")
+    measured = f"{board.measure()} {text(mine, 3)} evolved, {text(theirs, 3)} by gradients, {chance}"
+    return f"{start}: {measured}. {numbers}"
+
+
+def plot_both(descended: History, evolved: History) -> Figure:
+    """The mean training loss of both against the seconds. That of gradients is with dropout, as they are trained."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        for history, colour, label in ((descended, TRUTH, "by gradients"), (evolved, FORECAST, "evolved")):
+            axes.plot(history.column("seconds"), history.column("loss"), color=colour, linewidth=1.6, label=label)
+        dress(axes, "Training loss by time", "seconds", "loss")
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
+    return figure
+
+
+def _numbers(descended: History, evolution: Evolution) -> str:
+    """How much each of them did."""
+    steps, seconds = descended.records[-1]["step"], descended.records[-1]["seconds"]
+    return (
+        f"Evolution tried {evolution.evaluations_} nets on a batch each, {evolution.population_} a generation, in "
+        f"{evolution.seconds:.1f} s; gradients took {steps} steps, each a batch forward and back, in {seconds:.1f} s."
+    )
+
+
+def _check(evolved: Any, examples: Examples, objective: str) -> None:
+    """Raises before anything is trained."""
+    if objective == "error" and not examples_have_classes(examples):
+        raise OptionError("evolve: objective 'error' counts wrong labels, and these are numbers. Use 'loss'.")
+    model = candidate(evolved, {"max_steps": 1})
+    model.trainer = Evolution(generations=1)
+    model.fit(examples.X, examples.y)
+
+
+def examples_have_classes(examples: Examples) -> bool:
+    """Whether the labels are classes."""
+    import numpy as np
+
+    return np.asarray(examples.y[0]).dtype.kind != "f"
