@@ -38,11 +38,6 @@ def tune(
     series: Annotated[str | None, typer.Option(help="Column that names the series to forecast.")] = None,
     freq: Annotated[str | None, typer.Option(help="Frequency of the series; else from the data.")] = None,
     windows: Annotated[int, typer.Option(help="Test windows of a forecast.")] = 3,
-    past: Annotated[Columns, typer.Option(help="Covariate known up to now; repeat for more.")] = None,
-    future: Annotated[Columns, typer.Option(help="Covariate known ahead; repeat for more.")] = None,
-    static: Annotated[Columns, typer.Option(help="Covariate constant in a series; repeat for more.")] = None,
-    future_file: Annotated[Path | None, typer.Option(help="Table with --future columns for the steps ahead.")] = None,
-    gaps: Annotated[str, typer.Option(help="Missing rows: error, missing (masked) or zero (no demand).")] = "error",
     test: options.Test = None,
     share: options.Share = 0.2,
     cell: Annotated[Columns, typer.Option(help="Cell to try, the first one is the default; repeat for more.")] = None,
@@ -56,10 +51,7 @@ def tune(
     out: options.Out = None,
     resume: options.Resume = False,
 ) -> None:
-    """Search the arguments with which VERB learns best from FILE; judge the best beside the defaults on unseen data.
-
-    What is given here, and the defaults of the rest, is the first trial.
-    """
+    """Search the arguments with which VERB learns best from FILE; judge the best beside the defaults on unseen data."""
     from elman.cli.tune_jobs import Asked, check_options, run_tune
     from elman.data.examples import Columns as Read
 
@@ -67,20 +59,8 @@ def tune(
     given = {option.name or "": option.opts[0] for option, source in sources if source and source.name == "COMMANDLINE"}
     check_options(verb, method, given)
     shape = {"hidden_size": hidden_size, "num_layers": layers, "max_steps": steps, "random_state": seed}
-    table = {"time": time, "target": target, "series": series, "freq": freq, "gaps": gaps, "horizon": horizon}
-    covariates = {"past": tuple(past or ()), "future": tuple(future or ()), "static": tuple(static or ())}
-    asked = Asked(
-        verb,
-        file,
-        test,
-        share,
-        Read(tuple(input or ()), label, sequence, time),
-        table | covariates,
-        windows,
-        future_file,
-        tuple(cell or ()),
-        cells,
-        seed,
-    )
+    table = {"time": time, "target": target, "series": series, "freq": freq, "horizon": horizon}
+    columns = Read(tuple(input or ()), label, sequence, time)
+    asked = Asked(verb, file, test, share, columns, table, windows, tuple(cell or ()), cells, seed)
     how = {"search": search or (), "only": only, "trials": trials, "workers": workers, "objective": objective}
     run_tune(asked, method, shape, more, how, title=title or f"{verb} {file.name}", out=out, resume=resume)

@@ -11,7 +11,6 @@ from typing import Any
 
 from elman.cli.jobs import (
     build,
-    check_together,
     load_cells,
     parse_value,
     print_board,
@@ -40,8 +39,7 @@ OF_LABELS = {"label", "input", "sequence", "test", "share", "time"}
 OF = {
     **dict.fromkeys(VERBS, OF_LABELS),
     "generate": {"test", "share"},
-    "forecast": {"time", "target", "series", "freq", "gaps", "horizon", "windows", "past", "future", "static"}
-    | {"future_file"},
+    "forecast": {"time", "target", "series", "freq", "horizon", "windows"},
 }
 """options that only some verbs know"""
 OF_METHOD = {"search": {"search", "only", "trials", "workers"}, "evolve": {"objective"}}
@@ -61,7 +59,6 @@ class Asked:
     columns: Columns
     table: Mapping[str, Any]
     windows: int
-    future_file: Path | None
     cell: tuple[str, ...]
     cells: Path | None
     seed: int
@@ -110,7 +107,6 @@ def run_tune(
     columns = asked.table if asked.verb == "forecast" else {}
     kind, first = KINDS[asked.verb], asked.cell[0] if asked.cell else None
     estimator = build(kind, first, asked.cells, more, **shape, **columns)
-    check_together(asked.table["future"], asked.future_file)
     search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
     if len(asked.cell) > 1:
         search = {"cell": list(asked.cell)} | search
@@ -176,11 +172,8 @@ def _read_labels(asked: Asked, estimator: Any) -> Data:
 def _read_series(asked: Asked, estimator: Any) -> Data:
     panel = estimator.read(read_table(asked.file))
     Plan.make(estimator, panel, asked.windows + 1)  # the search holds a window back of what precedes those that judge
-    future = None if asked.future_file is None else read_table(asked.future_file)
     known = before_windows(panel, estimator.horizon, asked.windows)
-    return Data(
-        ForecastTask(estimator, known), partial(tuned_forecast, panel=panel, windows=asked.windows, future=future)
-    )
+    return Data(ForecastTask(estimator, known), partial(tuned_forecast, panel=panel, windows=asked.windows))
 
 
 def _read_texts(asked: Asked, estimator: Any) -> Data:

@@ -64,7 +64,7 @@ class Evolution:
     seconds: float = math.inf
     generations: int | None = None
     fitness: Fitness = mean_loss
-    sigma: float = 0.1
+    sigma: float = 0.2
     evaluations_: int = field(default=0, init=False)
     population_: int = field(default=0, init=False)
 

@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from elman.data.batch import Batch
@@ -24,6 +25,7 @@ from elman.evidence.tune.space import candidate
 from elman.training.evolution import Evolution, mean_loss
 from elman.training.history import History
 from elman.training.progress import Progress
+from elman.training.run import RunFolder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -74,6 +76,9 @@ def evolve_labels(
     descended, evolved = candidate(estimator, {}), candidate(estimator, {})
     evolved.trainer = evolution
     _check(evolved, examples, objective)
+    run = RunFolder(folder)
+    if not run.finished:
+        run.create(resume=True)
     by_gradients = Kept(descended, folder / GRADIENTS, progress)
     say("By gradients, and how long they take.")
     by_gradients.fit(examples.X, examples.y)
@@ -138,15 +143,8 @@ def _numbers(descended: History, evolution: Evolution) -> str:
 
 def _check(evolved: Any, examples: Examples, objective: str) -> None:
     """Raises before anything is trained."""
-    if objective == "error" and not examples_have_classes(examples):
+    if objective == "error" and np.asarray(examples.y[0]).dtype.kind == "f":
         raise OptionError("evolve: objective 'error' counts wrong labels, and these are numbers. Use 'loss'.")
-    model = candidate(evolved, {"max_steps": 1})
-    model.trainer = Evolution(generations=1)
-    model.fit(examples.X, examples.y)
-
-
-def examples_have_classes(examples: Examples) -> bool:
-    """Whether the labels are classes."""
-    import numpy as np
-
-    return np.asarray(examples.y[0]).dtype.kind != "f"
+    tried = candidate(evolved, {})
+    tried.trainer = Evolution(generations=1)
+    tried.fit(examples.X, examples.y)

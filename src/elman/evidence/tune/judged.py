@@ -84,15 +84,11 @@ def tuned_language(tuned: Tuned, folder: Path, corpus: Corpus, *, title: str, **
     return _outcome(tuned, judged_run(model, folder, judge, report, resume=True, **job), rivals, folder)
 
 
-def tuned_forecast(
-    tuned: Tuned, folder: Path, panel: Panel, *, title: str, windows: int, future: Any, **job: Any
-) -> Outcome:
+def tuned_forecast(tuned: Tuned, folder: Path, panel: Panel, *, title: str, windows: int, **job: Any) -> Outcome:
     """The same of a forecaster and series, whose last windows no trial saw; then the best is trained on all data."""
     model: Forecaster = tuned.estimator
     rivals = _rivals(tuned, cell_of(tuned.given), folder, **job)
-    judged = study.study(
-        model, panel, folder, title=title, n_windows=windows, future=future, rivals=rivals, resume=True, **job
-    )
+    judged = study.study(model, panel, folder, title=title, n_windows=windows, rivals=rivals, resume=True, **job)
     _with_search(study.make_report(title, model, judged), tuned, rivals).write(RunFolder(folder))
     return _outcome(tuned, judged, rivals, folder)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
+from elman.evidence.plots import FORECAST, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
 from elman.evidence.tune.search import Trial
 from elman.evidence.tune.space import Choice, Domain
 from elman.evidence.tune.tuning import Tuned, shorten
@@ -24,9 +24,10 @@ SHOWN = 10
 """trials in the table, the best ones"""
 STEEP = 10
 """ratio of the highest to the lowest loss from which on the axis is logarithmic"""
-DOT: Any = {"linestyle": "", "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
-CROSS: Any = {"linestyle": "", "marker": "x", "markersize": 4.5, "color": QUIET}
-RING: Any = {"linestyle": "", "marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4}
+_POINT: Any = {"linestyle": "", "clip_on": False, "in_layout": False}  # one at the end of a range is seen whole
+DOT: Any = {**_POINT, "marker": "o", "markersize": 4.5, "markeredgewidth": 0}
+CROSS: Any = {**_POINT, "marker": "x", "markersize": 4.5, "color": QUIET}
+RING: Any = {**_POINT, "marker": "o", "markersize": 9, "markerfacecolor": "none", "markeredgewidth": 1.4}
 
 
 def plot_progress(tuned: Tuned) -> Figure:
@@ -63,13 +64,14 @@ def plot_curves(tuned: Tuned) -> Figure:
         figure = Figure(figsize=(5.4, 3.1), layout="constrained")
         axes = figure.add_subplot()
         complete, pruned = _split(tuned.trials)
-        for trials, look in ((pruned, {"color": QUIET, "linewidth": 0.8}), (complete, {"color": GRID, "linewidth": 1})):
+        to_the_end: Any = {"color": HISTORY, "linewidth": 0.9, "alpha": 0.45}
+        for trials, look in ((pruned, {"color": QUIET, "linewidth": 0.8, "linestyle": ":"}), (complete, to_the_end)):
             for trial in trials:
                 axes.plot(list(trial.losses), list(trial.losses.values()), **look)
         ends = [(max(trial.losses), trial.losses[max(trial.losses)]) for trial in pruned if trial.losses]
         if ends:
             axes.plot(*zip(*ends, strict=True), label="given up", **CROSS)
-        axes.plot([], color=GRID, linewidth=1, label="trained to the end")
+        axes.plot([], label="trained to the end", **to_the_end)
         for trial, colour, label in ((tuned.first, TRUTH, "defaults"), (tuned.best, FORECAST, "best")):
             if trial is tuned.first or trial.number:
                 axes.plot(list(trial.losses), list(trial.losses.values()), color=colour, linewidth=1.8, label=label)
@@ -97,6 +99,8 @@ def plot_arguments(tuned: Tuned) -> Figure:
                 continue
             _panel(axes, tuned, names[number], tuned.space[names[number]], first=number == 0)
             dress(axes, names[number].replace("_", " "), "", "validation loss" if number % across == 0 else "")
+            axes.margins(x=0.05)
+            axes.tick_params(which="minor", length=0)
         figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK)
     return figure
 
@@ -210,7 +214,7 @@ def _panel(axes: Axes, tuned: Tuned, name: str, domain: Domain, *, first: bool) 
         axes.set_xlim(-0.5, len(values) - 0.5)
     elif not isinstance(domain, Choice) and domain.log:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if domain.high < 30 * domain.low else (1.0, 3.0)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:

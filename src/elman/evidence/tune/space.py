@@ -128,10 +128,19 @@ def make_space(
 
 
 def fixed(estimator: Estimator, search: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The arguments to which a search gives one value: those that the estimator itself should have."""
-    single = {name: value for name, value in (search or {}).items() if value is not None and not _several(value)}
-    alone = {name: value[0] for name, value in (search or {}).items() if isinstance(value, list) and len(value) == 1}
-    return {name: value for name, value in {**single, **alone}.items() if name in estimator.get_params(deep=False)}
+    """The arguments to which a search gives one value: those that the estimator itself should have.
+
+    >>> from elman.estimators import SequenceClassifier
+    >>> fixed(SequenceClassifier(), {"dropout": 0.5, "num_layers": (2, 2), "cell": ["lstm", "gru"]})
+    {'dropout': 0.5, 'num_layers': 2}
+    """
+    has: dict[str, Any] = estimator.get_params(deep=False)
+    found = {}
+    for name, given in (search or {}).items():
+        values = set(given) if _several(given) else {given}
+        if name in has and given is not None and len(values) == 1:
+            found[name] = values.pop()
+    return found
 
 
 def candidate(estimator: Estimator, params: Mapping[str, Any]) -> Any:
