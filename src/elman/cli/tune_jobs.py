@@ -70,7 +70,7 @@ class Data:
 
     task: Task
     judge: Callable[..., Outcome]
-    evolve: Callable[..., Any] | None = None
+    evolve: Any = None
     columns: Columns | None = None
 
 
@@ -105,37 +105,41 @@ def run_tune(
 ) -> None:
     """The search and its judgement in a run folder, told on the terminal."""
     columns = asked.table if asked.verb == "forecast" else {}
-    kind, first = KINDS[asked.verb], asked.cell[0] if asked.cell else None
-    estimator = build(kind, first, asked.cells, more, **shape, **columns)
-    search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
-    if len(asked.cell) > 1:
-        search = {"cell": list(asked.cell)} | search
-    if method == "search":
+    first = asked.cell[0] if asked.cell else None
+    estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
+    if method == "evolve":
+        data, folder = _begin(asked, estimator, out, resume)
+        lines = []
+        outcome: Any = data.evolve(folder, title=title, objective=how["objective"], **talk())
+    else:
         load_optuna()
+        search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
+        if len(asked.cell) > 1:
+            search = {"cell": list(asked.cell)} | search
         estimator = candidate(estimator, fixed(estimator, search))
         space = make_space(estimator, search, how["only"])
+        data, folder = _begin(asked, estimator, out, resume)
+        say = partial(talk()["say"], soft_wrap=True)
+        say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
+        counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
+        ready = partial(load_cells, asked.cells, first)
+        tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
+        lines = _lines(asked.verb, tuned)
+        outcome = data.judge(tuned, folder, title=title, **talk())
+    if data.columns is not None:
+        write_columns(folder, data.columns)
+    print_board(outcome.judged.scoreboard)
+    print("", outcome.sentence, *lines, f"Report: {folder / 'report.html'}", sep="\n")
+
+
+def _begin(asked: Asked, estimator: Any, out: Path | None, resume: bool) -> tuple[Data, Path]:
+    """What is read from the file, and the run folder, ready; a mistake in either is told before hours are spent."""
     folder = run_folder("tune", asked.file, out, resume=resume, share=asked.share)
     data = READ[asked.verb](asked, estimator)
     run = RunFolder(folder)
     if not (resume and run.finished):
         run.create(resume=resume)
-    if method == "search":
-        say = talk()["say"]
-        say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
-        ready = partial(load_cells, asked.cells, first)
-        counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
-        tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
-        outcome = data.judge(tuned, folder, title=title, **talk())
-        lines = _lines(asked.verb, tuned)
-    elif data.evolve is not None:
-        outcome, lines = data.evolve(folder, title=title, objective=how["objective"], **talk()), []
-    if data.columns is not None:
-        write_columns(folder, data.columns)
-    print_board(outcome.judged.scoreboard)
-    print(f"\n{outcome.sentence}")
-    for line in lines:
-        print(line)
-    print(f"Report: {folder / 'report.html'}")
+    return data, folder
 
 
 def read_range(name: str, text: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -184,7 +184,7 @@ def strategy_for(mean: np.ndarray, sigma: float, seed: int) -> Any:
     return (CMA if len(mean) <= FULL else SepCMA)(mean=mean, sigma=sigma, seed=seed)
 
 
-def put(weights: list[Tensor], theta: np.ndarray) -> None:
+def put(weights: Sequence[Tensor], theta: np.ndarray) -> None:
     """Sets weights to a vector, in place, so that whoever keeps something of them sees that they changed."""
     parts = torch.from_numpy(theta).split([w.numel() for w in weights])
     for weight, part in zip(weights, parts, strict=True):

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
 import torch
@@ -64,7 +64,7 @@ def run_beside(search: Search, workers: int, prepare: Prepare, told: Callable[[T
             if not busy:
                 return
             for line in wait(list(busy)):
-                member = busy[line]  # pyright: ignore[reportArgumentType]
+                member = busy[line]
                 try:
                     heard = member.line.recv()
                 except (EOFError, ConnectionResetError):
@@ -90,7 +90,7 @@ class Member:
     """A process that trains, the line to it, and the trial that it is at."""
 
     process: Any
-    line: Connection
+    line: Any
     trial: Any = field(default=None)
 
     @classmethod
@@ -115,7 +115,7 @@ class Member:
         return trial
 
 
-def serve(line: Connection, task: Task, prepare: Prepare) -> None:
+def serve(line: Any, task: Task, prepare: Prepare) -> None:
     """What such a process does, until the line breaks: the search is over, or it was killed."""
     torch.set_num_threads(1)
     looked = time.monotonic()

@@ -40,8 +40,8 @@ def plot_progress(tuned: Tuned) -> Figure:
         figure = Figure(figsize=(5.4, 3.1), layout="constrained")
         axes = figure.add_subplot()
         complete, pruned = _split(tuned.trials)
-        axes.plot([t.number + 1 for t in pruned], [t.last for t in pruned], label="given up", **CROSS)
-        axes.plot([t.number + 1 for t in complete], [t.loss for t in complete], color=FORECAST, label="trial", **DOT)
+        axes.plot([t.number + 1 for t in pruned], _losses(pruned), label="given up", **CROSS)
+        axes.plot([t.number + 1 for t in complete], _losses(complete), color=FORECAST, label="trial", **DOT)
         best = np.minimum.accumulate([math.inf if t.loss is None else t.loss for t in tuned.trials])
         known = np.isfinite(best)
         numbers = np.arange(1, len(best) + 1)
@@ -184,6 +184,11 @@ def _split(trials: Sequence[Trial]) -> tuple[list[Trial], list[Trial]]:
     return complete, [trial for trial in trials if trial.loss is None and trial.last is not None]
 
 
+def _losses(trials: Sequence[Trial]) -> np.ndarray:
+    """What is drawn of each."""
+    return np.array([trial.last for trial in trials], dtype=float)
+
+
 def _panel(axes: Axes, tuned: Tuned, name: str, domain: Domain, *, first: bool) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
@@ -199,15 +204,13 @@ def _panel(axes: Axes, tuned: Tuned, name: str, domain: Domain, *, first: bool) 
         return values.index(value) + 0.3 * math.sin(2.4 * trial.number) if value in values else math.nan
 
     shown = [trial for trial in complete if trial.number]
-    axes.plot([place(t) for t in pruned], [t.last for t in pruned], label="given up" if first else None, **CROSS)
-    axes.plot(
-        [place(t) for t in shown], [t.loss for t in shown], color=FORECAST, label="trial" if first else None, **DOT
-    )
+    axes.plot([place(t) for t in pruned], _losses(pruned), label="given up" if first else None, **CROSS)
+    axes.plot([place(t) for t in shown], _losses(shown), color=FORECAST, label="trial" if first else None, **DOT)
     if tuned.first.last is not None:
         marked: Any = {"color": TRUTH, "label": "defaults" if first else None}
-        axes.plot([place(tuned.first)], [tuned.first.last], **marked, **DOT)
+        axes.plot([place(tuned.first)], _losses([tuned.first]), **marked, **DOT)
     best: Any = {"markeredgecolor": HISTORY, "label": "best" if first else None}
-    axes.plot([place(tuned.best)], [tuned.best.loss], **best, **RING)
+    axes.plot([place(tuned.best)], _losses([tuned.best]), **best, **RING)
     _scale(axes, tuned)
     if values is not None:
         axes.set_xticks(range(len(values)), [str(v) for v in values], rotation=35 if len(values) > 3 else 0)
