@@ -78,6 +78,7 @@ def plot_curves(tuned: Tuned) -> Figure:
         _scale(axes, tuned)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         dress(axes, "Each trial while it trained", "validation", "validation loss")
+        _cut(axes, tuned)
         figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.5, labelcolor=INK)
     return figure
 
@@ -228,6 +229,16 @@ def _panel(axes: Axes, tuned: Tuned, name: str, domain: Domain, *, first: bool) 
 def _mark_default(axes: Axes, tuned: Tuned) -> None:
     if tuned.first.loss is not None:
         axes.axhline(tuned.first.loss, color=TRUTH, linewidth=1, linestyle="--", label="defaults")
+
+
+def _cut(axes: Axes, tuned: Tuned) -> None:
+    """Where curves begin, high up, is left out: all that matters is where they end, the defaults' beginning besides."""
+    ends = [*_losses([t for t in tuned.trials if t.last is not None]), *list(tuned.first.losses.values())[:1]]
+    low = min((min(t.losses.values()) for t in tuned.trials if t.losses), default=math.nan)
+    high = max(ends, default=math.nan)
+    if math.isfinite(low) and math.isfinite(high) and low < high:
+        margin = 0.06 * (high - low)
+        axes.set_ylim(low - (margin if axes.get_yscale() == "linear" else 0), high + margin)
 
 
 def _scale(axes: Axes, tuned: Tuned) -> None:
