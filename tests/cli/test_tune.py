@@ -41,6 +41,8 @@ def test_a_search_from_the_command_line_and_its_resuming(file, tmp_path):
     again = run(*words, "--search", "dropout=0.1", "--trials", 2, "--out", out, "--resume")
     assert again.exit_code == 0 and "2 of 2 trials are done" in again.output
     assert run(*words, "--trials", 2, "--out", out).exit_code == 2
+    more = run(*words, "--search", "dropout=0.1", "--trials", 5, "--out", out, "--resume")
+    assert "is judged, with 2 trials. Begin 5 elsewhere" in more.stderr
     assert CliRunner().invoke(app, ["predict", str(out), str(file)]).exit_code == 0
 
 

@@ -90,6 +90,12 @@ def test_many_weights_are_refused_and_few_are_correlated(monkeypatch):
         strategy_for(np.zeros(3), 0.1, 0)
 
 
+def test_what_would_never_end_is_refused():
+    data, _, _ = points()
+    with pytest.raises(OptionError, match="both unlimited, it would never end"):
+        Evolution()(Line(), data, settings=TrainingSettings(max_steps=1))
+
+
 def test_weights_are_put_in_their_order_and_told_to_have_changed():
     net = Line(2)
     before = net.line.weight._version

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from elman.data.examples import Columns
 from elman.errors import OptionError, suggest
 from elman.estimators.forecasting.plan import Plan
 from elman.evidence.tune.evolved import evolve_labels
-from elman.evidence.tune.judged import Outcome, before_windows, tuned_forecast, tuned_labels, tuned_language
+from elman.evidence.tune.judged import SEARCH, Outcome, before_windows, tuned_forecast, tuned_labels, tuned_language
 from elman.evidence.tune.search import load_optuna
 from elman.evidence.tune.space import candidate, fixed, make_space
 from elman.evidence.tune.tasks import ForecastTask, LabelTask, Task, TextTask
@@ -108,7 +109,7 @@ def run_tune(
     first = asked.cell[0] if asked.cell else None
     estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
     if method == "evolve":
-        data, folder = _begin(asked, estimator, out, resume)
+        data, folder = _begin(asked, estimator, out, resume, 0)
         lines = []
         outcome: Any = data.evolve(folder, title=title, objective=how["objective"], **talk())
     else:
@@ -118,7 +119,7 @@ def run_tune(
             search = {"cell": list(asked.cell)} | search
         estimator = candidate(estimator, fixed(estimator, search))
         space = make_space(estimator, search, how["only"])
-        data, folder = _begin(asked, estimator, out, resume)
+        data, folder = _begin(asked, estimator, out, resume, how["trials"])
         say = partial(talk()["say"], soft_wrap=True)
         say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
         counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
@@ -132,9 +133,12 @@ def run_tune(
     print("", outcome.sentence, *lines, f"Report: {folder / 'report.html'}", sep="\n")
 
 
-def _begin(asked: Asked, estimator: Any, out: Path | None, resume: bool) -> tuple[Data, Path]:
+def _begin(asked: Asked, estimator: Any, out: Path | None, resume: bool, trials: int) -> tuple[Data, Path]:
     """What is read from the file, and the run folder, ready; a mistake in either is told before hours are spent."""
     folder = run_folder("tune", asked.file, out, resume=resume, share=asked.share)
+    kept = folder / SEARCH
+    if kept.exists() and (done := len(json.loads(kept.read_text("utf-8"))["trials"])) < trials:
+        raise OptionError(f"elman tune: {folder} is judged, with {done} trials. Begin {trials} elsewhere: --out RUN.")
     data = READ[asked.verb](asked, estimator)
     run = RunFolder(folder)
     if not (resume and run.finished):

@@ -81,6 +81,8 @@ class Evolution:
     ) -> History:
         """Trains in place, in `folder` with the metrics of a run; of the settings the seed alone counts."""
         check_inputs(model, train, validation)
+        if self.generations is None and math.isinf(self.seconds):
+            raise OptionError("evolve: seconds and generations are both unlimited, it would never end. Give one.")
         run = _Run(self, model, validation, MetricsLog(folder), progress or Silent(), settings.seed)
         model.eval()
         with requests_to_stop() as request, randomness.isolated(settings.seed), torch.no_grad():

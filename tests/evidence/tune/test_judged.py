@@ -52,7 +52,7 @@ def test_the_sentence_says_whether_tuning_helped():
     assert say(found, board(0.4, 0.1), "untuned LSTM").startswith("Tuning did not help: on unseen data")
     assert say(found, board(0.4, 0.1), "untuned LSTM").endswith("Keep the defaults.")
     assert say(tuned(0.5, 1.0), board(0.1, 0.1), None) == (
-        "Tuning did not help: of 2 trials no trial had a lower validation loss than the defaults. Keep the defaults."
+        "Tuning did not help: none of 2 trials had a lower validation loss. Keep the defaults."
     )
     assert "the defaults diverge" in say(tuned(None, 1.0), board(0.1, 0.1), None)
 
@@ -142,6 +142,8 @@ def test_evolution_is_given_the_time_of_gradients_and_told_beside_them(tmp_path)
     tried = evolved_.history_.records[-1]["evaluations"]
     assert f"Evolution tried {tried} nets on a batch each" in outcome.sentence
     assert "gradients took 200 steps" in outcome.sentence
+    again = evolve_labels(model, examples, tmp_path / "run", title="Taken as it is")
+    assert again.sentence == outcome.sentence
     assert "Evolution and gradients" in (tmp_path / "run" / "report.html").read_text()
 
 

@@ -21,6 +21,7 @@ from elman.evidence.tune.search import RETRIES, Outcome, Search, alone
 from elman.evidence.tune.space import make_space
 from elman.evidence.tune.tasks import LabelTask, make_task
 from elman.evidence.tune.tuning import Tuned, run_search
+from elman.training.signals import Interrupted
 from tests.evidence.tune.sequences import remembered, small
 
 RATES = {"learning_rate": (1e-4, 0.05), "num_layers": (1, 2)}
@@ -37,9 +38,9 @@ def test_the_first_trial_is_the_estimator_as_it_is():
     model = small()
     found = tune(model, X, y, trials=3, search=RATES, only=[])
     task = make_task(model, X, y)
-    alone_ = attempt(task, {}, lambda number, loss, done: False)
+    by_hand = attempt(task, {}, lambda number, loss, done: False)
     assert found.first.params == {"learning_rate": 0.002, "num_layers": 1}
-    assert found.first.loss == alone_.loss
+    assert found.first.loss == by_hand.loss
     assert found.best.loss <= found.first.loss
     assert found.estimator.get_params() == small(**found.changes).get_params()
 
@@ -60,7 +61,7 @@ def test_what_is_validated_by_is_never_learned_and_the_rest_is_all_there_is():
     assert len(held) == 20
 
 
-def test_a_class_that_stands_among_the_held_alone_is_moved_to_be_learned():
+def test_a_class_that_stands_among_the_held_by_handis_moved_to_be_learned():
     X, y = remembered(40)
     y = y.astype(object)
     y[:3] = ["left", "right", "back"]
@@ -260,3 +261,15 @@ def test_the_search_says_what_it_does():
     run_search(make_task(model, X, y), make_space(model, RATES, []), None, trials=2, say=told.append)
     assert told[0].startswith("Trial 1/2: loss ") and told[0].endswith("as it is")
     assert "learning_rate" in told[1] and "(best " in told[1]
+
+
+def test_a_search_that_is_told_to_stop_says_how_to_go_on(tmp_path):
+    X, y = remembered(40)
+    how = {"trials": 3, "search": RATES, "only": [], "folder": tmp_path}
+
+    def stop(line):
+        raise KeyboardInterrupt
+
+    with pytest.raises(Interrupted, match=r"stopped after 1 of 3 trials; to go on, resume it"):
+        tune(small(max_steps=3), X, y, say=stop, **how)
+    assert len(tune(small(max_steps=3), X, y, resume=True, **how).trials) == 3

@@ -16,7 +16,7 @@ from elman.data.batch import Batch
 from elman.errors import OptionError
 from elman.estimators.base import one_of
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.evidence.board import ALPHA, Board, rank, text
+from elman.evidence.board import Board
 from elman.evidence.judging import Kept, judged_run
 from elman.evidence.label_study import Examples, JudgedLabels, judge_labels, label_report, name_of
 from elman.evidence.plots import FORECAST, INK, STYLE, TRUTH, dress, to_svg
@@ -95,10 +95,9 @@ def evolve_labels(
     name = f"{name_of(estimator)}, evolved"
     rival = f"{name_of(estimator)} by gradients"
     judge = partial(judge_labels, evolved, examples, rivals={rival: by_gradients}, name=name)
-    numbers = partial(_numbers, descended.history_, evolution)
 
     def report(judged: JudgedLabels) -> Report:
-        words = who_wins(judged.scoreboard, rival, numbers())
+        words = who_wins(judged.scoreboard, rival, _numbers(descended.history_, evolved.history_))
         picture = to_svg(plot_both(descended.history_, evolved.history_), "Loss by time, of both")
         section = f'<p><strong>{escape(words)}</strong></p><div class="plots"><figure>{picture}</figure></div>'
         found = label_report(title, evolved, examples, judged)
@@ -107,22 +106,15 @@ def evolve_labels(
         )
 
     judged = judged_run(evolved, folder, judge, report, resume=True, progress=progress, say=say)
-    return Evolved(judged, who_wins(judged.scoreboard, rival, numbers()))
+    return Evolved(judged, who_wins(judged.scoreboard, rival, _numbers(descended.history_, evolved.history_)))
 
 
 def who_wins(board: Board, rival: str, numbers: str) -> str:
     """In a sentence, by the paired test of the evolved net against the same by gradients."""
-    mine = next(board.value(row) for row in board.rows if row.is_network)
-    other = next(row for row in board.rows if row.model == rival)
-    theirs, p = board.value(other), other.test.p_value
-    better = rank(mine, higher=board.higher) < rank(theirs, higher=board.higher)
-    if p < ALPHA:
-        start = "Evolution wins" if better else "Gradients win"
-    else:
-        start = "Neither evolution nor gradients are distinguishably better"
-    chance = f"too few {board.unit} for a test" if p != p else f"p = {text(p, 3)}".replace("= <", "< ")
-    measured = f"{board.measure()} {text(mine, 3)} evolved, {text(theirs, 3)} by gradients, {chance}"
-    return f"{start}: {measured}. {numbers}"
+    duel = board.against(rival)
+    winner = "Evolution wins" if duel.better else "Gradients win"
+    start = winner if duel.sure else "Neither evolution nor gradients are distinguishably better"
+    return f"{start}: {duel.mine} evolved, {duel.theirs} by gradients, {duel.chance}. {numbers}"
 
 
 def plot_both(descended: History, evolved: History) -> Figure:
@@ -140,12 +132,13 @@ def plot_both(descended: History, evolved: History) -> Figure:
     return figure
 
 
-def _numbers(descended: History, evolution: Evolution) -> str:
+def _numbers(descended: History, evolved: History) -> str:
     """How much each of them did."""
-    steps, seconds = descended.records[-1]["step"], descended.records[-1]["seconds"]
+    mine, theirs = evolved.records[-1], descended.records[-1]
     return (
-        f"Evolution tried {evolution.evaluations_} nets on a batch each, {evolution.population_} a generation, in "
-        f"{evolution.seconds:.1f} s; gradients took {steps} steps, each a batch forward and back, in {seconds:.1f} s."
+        f"Evolution tried {mine['evaluations']} nets on a batch each, {mine['evaluations'] // mine['step']} a "
+        f"generation, in {mine['seconds']:.1f} s; gradients took {theirs['step']} steps, each a batch forward and "
+        f"back, in {theirs['seconds']:.1f} s."
     )
 
 

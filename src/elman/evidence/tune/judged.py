@@ -16,7 +16,7 @@ from elman.estimators import Forecaster, LanguageModel
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence import label_study, language_study, study
-from elman.evidence.board import ALPHA, Board, finite, rank, text
+from elman.evidence.board import Board, finite
 from elman.evidence.judging import Kept, cell_of, judged_run
 from elman.evidence.label_study import Examples
 from elman.evidence.report import Report
@@ -42,22 +42,15 @@ class Outcome:
 def whether_it_helped(tuned: Tuned, board: Board, rival: str | None) -> str:
     """In a sentence, by the paired test of the tuned net against the one with the defaults, a line of the board."""
     count = len(tuned.trials)
+    if rival is None and tuned.first.loss is None:
+        return f"Tuning helped: the defaults diverge, the best of {count} trials does not."
     if rival is None:
-        why = "the defaults diverge" if tuned.first.loss is None else "no trial had a lower validation loss"
-        if tuned.first.loss is None:
-            return f"Tuning helped: {why}, the best of {count} trials does not."
-        return f"Tuning did not help: of {count} trials {why} than the defaults. Keep the defaults."
-    mine = next(board.value(row) for row in board.rows if row.is_network)
-    other = next(row for row in board.rows if row.model == rival)
-    theirs, p = board.value(other), other.test.p_value
-    chance = f"too few {board.unit} for a test" if p != p else f"p = {text(p, 3)}".replace("= <", "< ")
-    numbers = f"{board.measure()} {text(mine, 3)} against {text(theirs, 3)} with the defaults, {chance}"
-    better = rank(mine, higher=board.higher) < rank(theirs, higher=board.higher)
-    if better and p < ALPHA:
-        return f"Tuning helped: on unseen data {numbers}."
-    if better:
-        return f"Tuning did not help beyond chance: on unseen data {numbers}. Keep the defaults."
-    return f"Tuning did not help: on unseen data {numbers}. Keep the defaults."
+        return f"Tuning did not help: none of {count} trials had a lower validation loss. Keep the defaults."
+    duel = board.against(rival)
+    numbers = f"on unseen data {duel.mine} against {duel.theirs} with the defaults, {duel.chance}."
+    if duel.better and duel.sure:
+        return f"Tuning helped: {numbers}"
+    return f"Tuning did not help{' beyond chance' if duel.better else ''}: {numbers} Keep the defaults."
 
 
 def tuned_labels(tuned: Tuned, folder: Path, examples: Examples, *, title: str, **job: Any) -> Outcome:
