@@ -123,7 +123,7 @@ def test_evolution_learns_to_remember():
     X, y = remembered(128)
     X_test, y_test = remembered(200, seed=1)
     model = small(hidden_size=4, noise=0.0, batch_size=128)
-    model.trainer = Evolution(generations=200)
+    model.trainer = Evolution(generations=120)
     model.fit(X, y)
     # The best constant is right in half of the cases, and has a loss of ln 2.
     assert model.history_.records[-1]["loss"] < 0.4 < np.log(2)
