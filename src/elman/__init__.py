@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from elman.evidence.diagnose import diagnose
     from elman.evidence.explain import explain, explain_example
     from elman.evidence.study import judge, study
+    from elman.evidence.tune import tune
     from elman.recurrent import Recurrent
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ _HOMES = {
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
+    "tune": "elman.evidence.tune",
 }
 _FLOORS = (
     *("backends", "cells", "data", "errors", "estimators", "evidence", "export", "graph", "live", "nn", "recurrent"),
@@ -81,6 +83,7 @@ __all__ = [
     "judge",
     "load",
     "study",
+    "tune",
 ]
 
 

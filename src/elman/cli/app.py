@@ -262,6 +262,7 @@ from elman.cli import labels as _labels  # noqa: E402, F401
 from elman.cli import language as _language  # noqa: E402, F401
 from elman.cli import live as _live  # noqa: E402, F401
 from elman.cli import texts as _texts  # noqa: E402, F401
+from elman.cli import tune as _tune  # noqa: E402, F401
 from elman.cli import watch as _watch  # noqa: E402, F401
 
 if __name__ == "__main__":

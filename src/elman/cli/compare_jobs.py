@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from elman.cli import labels, texts
-from elman.cli.jobs import build, labelled, load_cells, print_board, run_folder, talk
-from elman.cli.language_jobs import split_corpus
+from elman.cli.jobs import build, load_cells, print_board, read_labelled, run_folder, talk
+from elman.cli.language_jobs import read_judged_corpus
 from elman.cli.text_jobs import with_texts
 from elman.data import read_table
 from elman.data.examples import Columns
@@ -45,10 +45,10 @@ class Asked:
         if self.verb == "forecast":
             return read_table(file), {"n_windows": self.windows}
         if self.verb == "generate":
-            return split_corpus(file, self.test, self.share), {}
+            return read_judged_corpus(file, self.test, self.share), {}
         if self.verb in texts.VERBS:
             return with_texts(self.files, (self.test, None), self.columns, self.share)[0], {}
-        return labelled(file, self.test, self.columns, self.share, each_step=estimator.per_step)[0], {}
+        return read_labelled(file, self.test, self.columns, each_step=estimator.per_step, share=self.share)[0], {}
 
 
 def run_compare(

@@ -19,13 +19,13 @@ def run_language(
     model: LanguageModel, file: Path, test: Path | None, folder: Path, *, title: str, share: float, resume: bool
 ) -> None:
     """A study of a corpus into a folder, with progress, and its scoreboard printed."""
-    corpus = split_corpus(file, test, share)
+    corpus = read_judged_corpus(file, test, share)
     judged = language_study(model, corpus, folder, title=title, resume=resume, **talk())
     print_board(judged.scoreboard)
 
 
-def split_corpus(file: Path, test: Path | None, share: float) -> Corpus:
-    """Texts to learn from and to judge by."""
+def read_judged_corpus(file: Path, test: Path | None, share: float) -> Corpus:
+    """A corpus with texts to judge by: those of `test`, else a share."""
     corpus = read_corpus(file)
     if test is None:
         return corpus.split(share, 0)

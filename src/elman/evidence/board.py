@@ -9,12 +9,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 ALPHA = 0.05
+
+
+class Duel(NamedTuple):
+    """The network beside one other model.
+
+    mine, theirs, chance   in words: the measure and its value, the other's value, the p-value
+    better, sure           whether the network leads, and whether the paired test is significant at 5 %
+    """
+
+    mine: str
+    theirs: str
+    chance: str
+    better: bool
+    sure: bool
 
 
 class Board(ABC):
@@ -78,8 +92,7 @@ class Board(ABC):
             return f"{self.network} was scored alone: no baseline, no verdict."
         mine, theirs = self.value(next(row for row in self.rows if row.is_network)), self.value(best)
         p, other = best.test.p_value, f"{best.model}{self.noun}"
-        chance = f"too few {self.unit} for a test" if math.isnan(p) else f"p = {text(p, 3)}".replace("= <", "< ")
-        numbers = f"{self.measure()} {text(mine, 3)} against {text(theirs, 3)}, {chance}"
+        numbers = f"{self.measure()} {text(mine, 3)} against {text(theirs, 3)}, {self.chance(p)}"
         if self.network_wins:
             better = f"{self.measure()} is higher" if self.higher else "error is lower"
             return f"{self.network} wins: its {better} than that of the best baseline, {best.model} ({numbers})."
@@ -94,6 +107,18 @@ class Board(ABC):
     def marked(self, row: Any) -> bool:
         """Whether a line stands out."""
         return row.is_network
+
+    def chance(self, p: float) -> str:
+        """A p-value in words."""
+        return f"too few {self.unit} for a test" if math.isnan(p) else f"p = {text(p, 3)}".replace("= <", "< ")
+
+    def against(self, model: str) -> Duel:
+        """The network against one other line."""
+        other = next(row for row in self.rows if row.model == model)
+        mine, theirs = self.value(next(row for row in self.rows if row.is_network)), self.value(other)
+        better = rank(mine, higher=self.higher) < rank(theirs, higher=self.higher)
+        p = other.test.p_value
+        return Duel(f"{self.measure()} {text(mine, 3)}", text(theirs, 3), self.chance(p), better, p < ALPHA)
 
     # -- five forms ------------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -72,15 +72,22 @@ def judge_labels(
     estimator: SequenceEstimator,
     examples: Examples,
     *,
+    rivals: Mapping[str, Any] | None = None,
+    name: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     **training: Any,
 ) -> JudgedLabels:
-    """Fits the estimator and every baseline on the same sequences and scores what they say of the test sequences."""
-    name = _name(estimator)
+    """Fits the estimator and every baseline on the same sequences and scores what they say of the test sequences.
+
+    rivals  other models to be scored beside the baselines, by name
+    name    what the scoreboard calls the estimator; None: by its cell
+    """
+    name = name or name_of(estimator)
     data = examples.X, examples.y, examples.X_test
     found: dict[str, Labelled] = {}
-    for other, model in baselines(estimator, examples.X, examples.y).items():
-        say(f"Baseline: {other}.")
+    others = {**baselines(estimator, examples.X, examples.y), **(rivals or {})}
+    for other, model in others.items():
+        say(f"{'Rival' if other in (rivals or {}) else 'Baseline'}: {other}.")
         found[other] = Labelled.of(*timed(model, *data))
     say(f"{name}: {len(examples.X)} sequences to learn from, {len(examples.X_test)} to judge by.")
     found[name] = Labelled.of(*timed(estimator, *data, **training))
@@ -178,5 +185,6 @@ def _notes(estimator: SequenceEstimator, truth: np.ndarray) -> list[str]:
     ]
 
 
-def _name(estimator: SequenceEstimator) -> str:
+def name_of(estimator: SequenceEstimator) -> str:
+    """What the scoreboard calls an estimator."""
     return f"bidirectional {cell_of(estimator)}" if estimator.bidirectional else cell_of(estimator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,11 +49,13 @@ def judge(
     step_size: int | None = None,
     season: int | None = None,
     max_series: int = SERIES,
+    rivals: Mapping[str, Any] | None = None,
     **training: Any,
 ) -> Judged:
     """Backtests a forecaster and every baseline on the same windows.
 
     The net learns from all series; where there are more than `max_series`, that many, evenly spread, are scored.
+    rivals: other forecasters of the same horizon and context, by name, to be scored beside the baselines.
     season: of the seasonal naive forecast and of MASE, in steps; None: the shortest of the data's frequency.
 
     Raises what `Forecaster.backtest` raises.
@@ -73,17 +75,20 @@ def judge(
     if not len(rows):
         raise DataError("judge: no series has both a recent history and a value in its test windows. Give more data.")
     name = type(test.model.network_.recurrent.cell).__name__
-    mine = Forecast(test.forecasts[rows], test.seconds["fit"], test.seconds["predict"])
+    others = {
+        other: rival.backtest(panel, n_windows, step_size, levels=LEVELS) for other, rival in (rivals or {}).items()
+    }
     step = forecaster.horizon if step_size is None else step_size
     board, _ = compare(
         name,
-        mine,
+        _forecast(test, rows),
         test.truth[rows],
         [test.histories[r] for r in rows],
         season,
         LEVELS,
         series=[test.series[r] for r in rows],
         overlap=-(-forecaster.horizon // step),
+        rivals={other: _forecast(theirs, rows) for other, theirs in others.items()},
     )
     notes = []
     if max_series < len(panel):
@@ -108,6 +113,7 @@ def study(
     title: str,
     n_windows: int = 3,
     future: Any = None,
+    rivals: Mapping[str, Any] | None = None,
     resume: bool = False,
     progress: Callable[[], Progress | None] = lambda: None,
     say: Callable[[str], None] = lambda line: None,
@@ -116,7 +122,7 @@ def study(
 
     The folder gets what every run has, `forecast.csv`, and `backtest/`: the run whose forecasts were judged, which saw
     nothing of the test windows. `resume` goes on wherever a killed study stopped. `future`: a table with the
-    covariates known ahead for the steps after the data's end.
+    covariates known ahead for the steps after the data's end. `rivals`: of `judge`.
 
     Raises what `judge` and `Forecaster.fit` raise.
     """
@@ -128,7 +134,8 @@ def study(
         run.create(resume=resume)
     say(f"{title}: {len(panel)} series, {int(panel.lengths.sum())} steps, frequency {panel.freq}.")
     say(f"Backtest: training on all but the last {n_windows} windows of {forecaster.horizon} steps.")
-    judged = judge(forecaster, panel, n_windows=n_windows, folder=folder / BACKTEST, resume=resume, progress=progress())
+    training: dict[str, Any] = {"folder": folder / BACKTEST, "resume": resume, "progress": progress()}
+    judged = judge(forecaster, panel, n_windows=n_windows, rivals=rivals, **training)
     say("Final model: training on all data.")
     forecaster.fit(panel, folder=folder, resume=True, progress=progress())
     if not panel.future or future is not None:
@@ -181,6 +188,10 @@ def plots_of(test: Backtest, series: int = PICTURES) -> list[ForecastPlot]:
         )
         for i, name in enumerate(test.panel.ids[:series])
     ]
+
+
+def _forecast(test: Backtest, rows: np.ndarray) -> Forecast:
+    return Forecast(test.forecasts[rows], test.seconds["fit"], test.seconds["predict"])
 
 
 def _times(panel: Panel, i: int, back: int, horizon: int) -> np.ndarray | None:
