@@ -165,7 +165,7 @@ def compare(
     >>> mine = Forecast(np.zeros((1, 3, 5)))
     >>> board, forecasts = compare("LSTM", mine, [walk[57:]], [walk[:57]], 1)
     >>> board.network_wins, len(forecasts)
-    (False, 7)
+    (False, 8)
     """
     horizon = np.atleast_2d(np.asarray(truth)).shape[1]
     baselines = run_baselines(histories, horizon, season, levels, series=series)
