@@ -1,7 +1,7 @@
 """Our docstrings, plain text that is made to be read in an editor, as Markdown for the reference pages.
 
-A paragraph is one of four things, and says so by its form: equations (each line is `… = …`, or all are indented), a list
-of `name  description` in two columns, examples (`>>>`), or prose. Names of ours in prose become links.
+A paragraph is one of four things, and says so by its form: equations (each line is `… = …`, or all are indented), a
+list of `name  description` in two columns, examples (`>>>`), or prose. Names of ours in prose become links.
 """
 
 from __future__ import annotations

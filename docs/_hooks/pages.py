@@ -32,7 +32,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Any, config: MkDocsConfig, files: Files) -> str:
-    """Links to the source keep their words, an index names the pages beside it, lists need no empty line before them."""
+    """Links to the source keep their words, an index names the pages beside it, lists need no empty line before."""
     here = Path(config.docs_dir, page.file.src_uri).parent
     parts = FENCED.split(markdown)  # what is fenced has every second place, and stays as it is
     parts[::2] = [CLOSE_LIST.sub(r"\1\n\n", TO_SOURCE.sub(r"\1", part)) for part in parts[::2]]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -65,3 +67,13 @@ def commands(page: Path) -> Iterator[list[str]]:
 def inline(text: str) -> list[str]:
     """What stands between backticks in a text, its blocks left out."""
     return _INLINE.findall(_BLOCK.sub("", text))
+
+
+def hook(name: str) -> Any:
+    """A module of docs/_hooks, which mkdocs loads by its path, too."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_hooks" / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
