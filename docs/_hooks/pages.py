@@ -12,8 +12,8 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[2]
 OF_THE_ROOT = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md")
 FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
-TO_SOURCE = re.compile(r"\[([^\]]+)\]\((?:\.\./)*(?:src|benchmarks|gallery|tests)/[^)]*\)")
-CLOSE_LIST = re.compile(r"^([^\s|#-].*|  [^\s-].*)\n(?=(?:[-*]|1\.) )", re.MULTILINE)
+UPWARDS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]*)[^)]*\)")
+BEFORE_LIST = re.compile(r"^([^\s|#-].*)\n(?=(?:[-*]|1\.) )", re.MULTILINE)
 PAGES = "<!-- pages -->"
 
 
@@ -34,8 +34,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, *, page: Any, config: MkDocsConfig, files: Files) -> str:
     """Links to the source keep their words, an index names the pages beside it, lists need no empty line before."""
     here = Path(config.docs_dir, page.file.src_uri).parent
+
+    def within(link: re.Match[str]) -> str:
+        return link[0] if (here / link[2]).resolve().is_relative_to(config.docs_dir) else link[1]
+
     parts = FENCED.split(markdown)  # what is fenced has every second place, and stays as it is
-    parts[::2] = [CLOSE_LIST.sub(r"\1\n\n", TO_SOURCE.sub(r"\1", part)) for part in parts[::2]]
+    parts[::2] = [BEFORE_LIST.sub(r"\1\n\n", UPWARDS.sub(within, part)) for part in parts[::2]]
     return "".join(parts).replace(PAGES, "\n".join(f"- [{_title(path)}]({path.name})" for path in _beside(here)))
 
 

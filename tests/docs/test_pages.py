@@ -88,6 +88,13 @@ def test_options_that_the_text_names_exist(page):
         assert not text.startswith("--") or set(FLAG.findall(text)) <= known, f"{named(page)}: {text}"
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *PAGES], ids=named)
+def test_make_has_the_targets(page):
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"^make ([\w-]+)", page.read_text("utf-8"), re.MULTILINE):
+        assert f"\n{target}:" in makefile
+
+
 def test_what_is_not_run_is_little_and_says_why():
     shown = [block for page in PAGES for block in blocks(page)]
     assert {block.language for block in shown} <= LANGUAGES
