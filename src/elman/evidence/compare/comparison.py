@@ -54,7 +54,7 @@ class Line:
 
     @property
     def cost(self) -> float:
-        """By which one of two equally good nets is chosen: weights."""
+        """By which one of two equally good models is chosen: weights, of which one that is no net has none."""
         return self.parameters or 0
 
 

@@ -27,7 +27,7 @@ class Judged(Protocol):
 class Recommendation:
     """What to use, and why.
 
-    model     the one to use: a net, where one is better than every baseline; else the simplest that is as good
+    model     the one to use: a net, where one is better than every baseline; else the smallest that is as good
     winner    whether it is better than all of the other kind, and that is no chance
     sentence  who wins
     deeper    whether more layers help, in a sentence; "" where one depth was tried
@@ -59,11 +59,12 @@ def recommend(rows: Sequence[Judged], pairs: Pairs, measure: str) -> Recommendat
         return Recommendation(better[0].model, True, sentence, deeper)
     ahead = [row for row in nets if all(pairs.beats(row.model, other.model, ALPHA) for other in others)]
     if best not in ahead:
+        lesser, how = min(rival, best, key=lambda row: row.cost), "smaller" if rival.cost else "simpler"
         sentence = (
             f"No winner: nothing tells {best.model}, the best recurrent network, from {rival.model} "
-            f"({_p(pairs, best.model, rival.model)}). Prefer the simpler, {rival.model}."
+            f"({_p(pairs, best.model, rival.model)}). Prefer the {how}, {lesser.model}."
         )
-        return Recommendation(rival.model, False, sentence, deeper)
+        return Recommendation(lesser.model, False, sentence, deeper)
     pick = _cheapest(ahead, pairs)
     sentence = (
         f"Use {pick.model}: better than every baseline ({_p(pairs, pick.model, rival.model)} against {rival.model})"
