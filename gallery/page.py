@@ -50,7 +50,7 @@ class Page:
 
     def text(self, words: str) -> None:
         """Paragraphs in Markdown. A number in them is formatted in by the caller from what was measured."""
-        self._parts.append(dedent(words).strip())
+        self._parts.append(inspect.cleandoc(words))
 
     def table(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """A table whose columns are the keys of its rows; a number is shown with three digits."""
