@@ -62,7 +62,7 @@ class Page:
 
     def code(self, *shown: Callable[..., Any]) -> None:
         """The source of functions and classes, as they ran."""
-        source = "\n\n".join(dedent(inspect.getsource(each)).strip() for each in shown)
+        source = "\n\n\n".join(dedent(inspect.getsource(each)).strip() for each in shown)
         self._parts.append(f"```python\n{source}\n```")
 
     @contextmanager
