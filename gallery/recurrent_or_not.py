@@ -197,8 +197,8 @@ def make(page: Page) -> None:
     """All of the page."""
     page.text(
         """Must it be a recurrent network? A sequence can also be laid out as one big input of a feed-forward net, read
-        by a convolution, or followed by a filter whose equations are a hundred lines old. Here all of them stand on the
-        same five data sets, with what they cost when an answer is wanted at each step, while the sequence comes."""
+        by a convolution, or followed by a filter that is older than all of them. Here they stand on the same five data
+        sets, with what they cost when an answer is wanted at each step, while the sequence comes."""
     )
     tasks = [make_task(page) for make_task in (gestures, digits, words, sales, customers)]
     page.numbers["tasks"] = {task.name: {**asdict(task), "best": task.best.method} for task in tasks}
@@ -221,8 +221,9 @@ def summary(tasks: Sequence[Task]) -> str:
         if task.measured != "MASE":
             ratios.append(rows["convolution"] / rows["LSTM"])
     return (
-        f"A recurrent network has the best score on {_names(leads, tasks)}. It is the simplest of what is as good as "
-        f"the best on {_names(needed, tasks)}, and of what also answers at each step on {_names(live, tasks)}. "
+        f"A recurrent network has the best score on {_names(leads, tasks)}. It is the simplest of what is not told "
+        f"from the best on {_names(needed, tasks)}, and what to take for an answer at each step on "
+        f"{_names(live, tasks)}. "
         f"What its state saves: on the four sets where it streams, an LSTM's next answer takes "
         f"{min(ratios):.0f} to {max(ratios):.0f} times less than a convolution's, which reads its window anew."
     )
@@ -242,6 +243,8 @@ READING = f"""## How to read this
 - **p** is of the paired test against the best line, over sequences (of the one long video over {PIECES} stretches; of
   sales over series), two-sided, at {ALPHA:.0%}, not corrected for the number of lines; each net was trained once, with
   seed 0. Lines that are not told from the best may still be worse: the test sets are small.
+- Where a whole sequence has one label, the score is that at its end; what is said halfway was not judged. Training
+  seconds are by the clock, of a machine that others used, too.
 - The recommendation is the first line, in the order of simplicity (guess, linear, filter, feed-forward, convolution,
   recurrent; one way before both ways), that the test does not tell from the best.
 - Of the daily sales no method needs to hurry; ETS and the Kalman filter are fitted anew to each series for each answer.
