@@ -70,7 +70,7 @@ class Task:
 
     @property
     def best(self) -> Scored:
-        """The first one of those that are as good."""
+        """The line that the others were tested against."""
         return next(row for row in self.rows if row.p is None)
 
     @property
@@ -101,26 +101,21 @@ class Task:
             )
         row, equal = self.live
         costs = "" if equal else f", though it is worse ({text(row.score, 3)}, {_p(row.p)}): none of the best can"
-        return f"{said} To answer at each {self.step}: {row.method}, {microseconds(row.step)} a step{costs}."
+        return f"{said} To answer at each {self.step}: {row.method}, {duration(row.step)} a step{costs}."
 
 
 def _p(p: float | None) -> str:
     return f"p = {text(1.0 if p is None else p, 3)}".replace("= <", "< ")
 
 
-def microseconds(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """For people, in the unit that fits.
 
-    >>> microseconds(0.0000123), microseconds(0.5)
-    ('12.3 µs', '500 ms')
+    >>> duration(0.0000123), duration(0.5), duration(2.0)
+    ('12.3 µs', '500 ms', '2 s')
     """
-    return (
-        f"{1e6 * seconds:.3g} µs"
-        if seconds < 1e-3
-        else f"{1e3 * seconds:.3g} ms"
-        if seconds < 1
-        else f"{seconds:.3g} s"
-    )
+    unit, size = next(((u, s) for u, s in (("s", 1.0), ("ms", 1e-3)) if seconds >= s), ("µs", 1e-6))
+    return f"{seconds / size:.3g} {unit}"
 
 
 def methods(estimator: Any, X: Sequence[Any], y: Any) -> list[Method]:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-from contest import WAITS, Scored, Task, label_rows, microseconds, parameters
+from contest import WAITS, Scored, Task, duration, label_rows, parameters
 from page import COLOURS, Page, main
 from rivals import convolved
 
@@ -184,7 +184,7 @@ def tell(page: Page, task: Task) -> None:
                 "p against the best": "" if row.p is None else text(row.p, 3),
                 "parameters": "" if row.parameters is None else row.parameters,
                 "training, s": f"{row.fit:.1f}",
-                "one answer": microseconds(row.step),
+                "one answer": duration(row.step),
                 f"at each {task.step}": row.answers,
             }
             for row in ordered

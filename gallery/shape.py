@@ -66,8 +66,8 @@ class Shape(ABC):
 
             {self.literature}
 
-            `elman demo {self.verb}` runs `elman {self.verb}` on the same data from the command line, for longer, and
-            leaves a report; `elman {self.verb} FILE` reads your own.
+            `elman demo {self.verb}` runs `elman {self.verb}` on the same data from the command line, with settings of
+            its own, and leaves a report; `elman {self.verb} FILE` reads yours.
 
             [All shapes](../shapes.md)"""
         )

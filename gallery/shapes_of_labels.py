@@ -29,7 +29,7 @@ class Classify(Shape):
         X, y, _ = read_examples(SHIPPED / "spoken_digits_train.npz", Columns())
         X_test, y_test, _ = read_examples(SHIPPED / "spoken_digits_test.npz", Columns())
         self.examples = Examples(X[::every], y[::every], X_test[::every], y_test[::every])
-        self.model = SequenceClassifier(hidden_size=64, max_steps=300 // every)
+        self.model = SequenceClassifier(max_steps=300 // every)
         self.judged = judge_labels(self.model, self.examples)
         return self.judged.scoreboard
 
@@ -113,7 +113,7 @@ class Tag(Shape):
         X, y, _ = read_examples(SHIPPED / "english_web_train.conll.gz", Columns(), each_step=True)
         X_test, y_test, _ = read_examples(SHIPPED / "english_web_test.conll.gz", Columns(), each_step=True)
         self.examples = Examples(X[::every], y[::every], X_test[::every], y_test[::every])
-        self.model = SequenceTagger(hidden_size=64, max_steps=600 // every)
+        self.model = SequenceTagger(hidden_size=64, max_steps=1000 // every)
         self.judged = judge_labels(self.model, self.examples)
         return self.judged.scoreboard
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -63,10 +64,9 @@ class Watch(Shape):
         columns = Columns(label="gesture")
         X, y, columns = read_examples(SHIPPED / "gestures_train.csv.gz", columns, each_step=True, one=True)
         X_test, y_test, _ = read_examples(SHIPPED / "gestures_test.csv.gz", columns, each_step=True, one=True)
-        self.examples = WatchExamples.of_files(X, y, X_test, y_test)
+        self.examples = replace(WatchExamples.of_files(X, y, X_test, y_test), names=columns.inputs)
         self.model = AnomalyDetector(method="autoencoder", window=16, max_steps=300 // every)
         self.judged: Any = judge_anomalies(self.model, self.examples)
-        self.names = columns.inputs
         return self.judged.scoreboard
 
     def look(self, page: Page) -> None:
@@ -78,7 +78,7 @@ class Watch(Shape):
         )
         with page.picture("data", "The test video; shaded: the hands gesture.", size=(7.2, 2.8)) as axes:
             for k in (0, 1, 3, 4):
-                axes.plot(x[:600, k], color=COLOURS[k], linewidth=1.1, label=self.names[k].replace("_", " "))
+                axes.plot(x[:600, k], color=COLOURS[k], linewidth=1.1, label=self.examples.names[k].replace("_", " "))
             shown = truth[:600]
             axes.fill_between(np.arange(len(shown)), 0, 1, where=shown, color=QUIET, alpha=0.15, linewidth=0,
                               transform=axes.get_xaxis_transform())  # fmt: skip

@@ -111,7 +111,7 @@ class Caption(Shape):
             X, y = read(made / "emoji_pairs_train.npz")
             X_test, y_test = read(made / "emoji_pairs_test.npz")
         self.examples = Examples(X[::every], y[::every], X_test[::every], y_test[::every])
-        self.model = Captioner(hidden_size=128, max_steps=500 // every)
+        self.model = Captioner(hidden_size=128, max_steps=900 // every)
         self.judged = judge_texts(self.model, self.examples)
         return self.judged.scoreboard
 
@@ -147,7 +147,7 @@ class Generate(Shape):
     def learn(self, every: int) -> Board:
         (text,) = read_corpus(SHIPPED / "shakespeare.txt.gz").learn
         self.corpus = Corpus((text[: 300_000 // every**2],)).split(0.1, 0)
-        self.model = LanguageModel(hidden_size=192, max_steps=600 // every)
+        self.model = LanguageModel(hidden_size=192, max_steps=1000 // every)
         self.judged = judge_language(self.model, self.corpus)
         return self.judged.scoreboard
 
