@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from elman.cells import name_of
 from elman.data.batch import Batch
 from elman.data.inputs import Names
-from elman.errors import OptionError
+from elman.data.on_disk import take
+from elman.errors import DataError, OptionError
 from elman.estimators import AnomalyDetector, Forecaster, LanguageModel
 from elman.estimators.base import Estimator
 from elman.estimators.sequences.base import SequenceEstimator
@@ -78,6 +79,7 @@ def _half_square(net: Recurrent, x: Tensor) -> Tensor:
 
 
 def _of_estimator(model: SequenceEstimator, X: Any, y: Any) -> Subject:
+    X, y = _known(model, X, y)
     data = model.batches(X, y, "diagnose")
     x, targets, net = _read(model.inputs_, data.sequences), _told(model, data.targets), model.network_
     chosen = np.random.default_rng(0).permutation(len(x))[:ROWS]
@@ -86,6 +88,16 @@ def _of_estimator(model: SequenceEstimator, X: Any, y: Any) -> Subject:
     need, explained = need_of(x, targets), _explained(model, X, targets)
     stride, stack = inner.front.stride, inner.body.net  # not the letters of a name, which have a net of their own
     return Subject(net, lambda: net.loss(batch)[0], need, explained, model.per_step, stride, stack, _arguments(model))
+
+
+def _known(model: Any, X: Any, y: Any) -> tuple[Any, Any]:
+    """The sequences whose labels the model knows: of another one there is no loss."""
+    if not hasattr(model, "classes_"):
+        return X, y
+    kept = np.array([i for i, label in enumerate(y) if np.isin(label, model.classes_).all()], int)
+    if not len(kept):
+        raise DataError("diagnose: a sequence must have labels that the model was trained on, none has.")
+    return (X, y) if len(kept) == len(y) else (take(X, kept), take(y, kept))
 
 
 def _explained(model: Any, X: Any, targets: list[np.ndarray]) -> float:
