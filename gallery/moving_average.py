@@ -25,7 +25,7 @@ ALPHAS = (0.02, 0.1, 0.5)
 SCALES = tuple(float(10.0**power) for power in np.arange(-3, 1.01, 0.5))
 LEARNED_ON = 0.8
 """share of a series that is learned from; the rest is what is judged"""
-FILTERS = {
+FILTERS: dict[str, Any] = {
     "Butterworth low-pass, order 4": signal.butter(4, 0.1),
     "Chebyshev band-pass, order 6": signal.cheby1(3, 1, (0.2, 0.4), "bandpass"),
     "elliptic high-pass, order 5": signal.ellip(5, 1, 40, 0.6, "highpass"),
@@ -35,10 +35,15 @@ FILTERS = {
 Values = NDArray[np.float64]
 
 
+def layer_of(net: elman.Recurrent) -> Any:
+    """The one layer of a net, whose weights are set by hand or read."""
+    return net.layers[0]
+
+
 def leaky(alpha: float) -> elman.Recurrent:
     """A leaky integrator of one unit: h_t = (1 - α) h_{t-1} + α x_t."""
     net = elman.Recurrent("leaky", 1, 1, dtype=torch.float64)
-    w = net.layers[0].by_gate()
+    w = layer_of(net).by_gate()
     w.W.u.fill_(1.0)
     w.p.a.fill_(math.log(alpha / (1 - alpha)))
     return net
@@ -47,7 +52,7 @@ def leaky(alpha: float) -> elman.Recurrent:
 def two_weights(w: float, r: float) -> elman.Recurrent:
     """Elman's network of one unit: h_t = tanh(w x_t + r h_{t-1})."""
     net = elman.Recurrent("elman", 1, 1, dtype=torch.float64)
-    weights = net.layers[0].by_gate()
+    weights = layer_of(net).by_gate()
     weights.W.h.fill_(w)
     weights.R.h.fill_(r)
     return net
@@ -60,12 +65,13 @@ def as_filter(b: Values, a: Values) -> tuple[elman.Recurrent, float]:
 
     Poles λ and residues r are those of the partial fractions; of a pair of conjugates one stands for both, with 2 r.
     """
-    residues, poles, direct = signal.residuez(b, a)
+    fractions: Any = signal.residuez(b, a)
+    residues, poles, direct = fractions
     kept = poles.imag > -1e-12
     residues, poles = residues[kept], poles[kept]
     paired = np.where(poles.imag > 1e-12, 2.0, 1.0)
     net = elman.Recurrent("lru", 1, len(poles), dtype=torch.float64)
-    w = net.layers[0].by_gate()
+    w = layer_of(net).by_gate()
     for weight, values in (
         (w.W.re[:, 0], (paired * residues).real),
         (w.W.im[:, 0], (paired * residues).imag),
@@ -86,11 +92,10 @@ def through(net: elman.Recurrent, x: Values, start: float | None = None) -> Valu
 
 def real_series() -> dict[str, Values]:
     """The Nile's yearly flow at Aswan, and compact discs sold per day to nine groups of customers."""
-    found = {"Nile": nile.load_pandas().data["volume"].to_numpy(float)}
+    river: Any = nile.load_pandas().data
     table = np.genfromtxt(SHIPPED / "cdnow_daily.csv", delimiter=",", names=True, dtype=None, encoding="utf-8")
-    for segment in np.unique(table["segment"]):
-        found[str(segment)] = table["cds"][table["segment"] == segment].astype(float)
-    return found
+    segments = {str(name): table["cds"][table["segment"] == name].astype(float) for name in np.unique(table["segment"])}
+    return {"Nile": river["volume"].to_numpy(float), **segments}
 
 
 def fit(net: elman.Recurrent, x: Values, weights: list[Any]) -> None:
@@ -124,15 +129,15 @@ def learn_series(x: Values) -> dict[str, float]:
         best = SimpleExpSmoothing(z[:begin], initialization_method="known", initial_level=z[0]).fit()
     alpha = float(best.params["smoothing_level"])
     average = leaky(0.3)
-    fit(average, z[:begin], [average.layers[0].p["a"]])
-    found = {"α, statsmodels": alpha, "α, learned": float(torch.sigmoid(average.layers[0].p["a"].detach()))}
+    fit(average, z[:begin], [layer_of(average).p["a"]])
+    found = {"α, statsmodels": alpha, "α, learned": float(torch.sigmoid(layer_of(average).p["a"].detach()))}
     told = {"last value": z, "mean": np.zeros_like(z), "EWMA": through(average, z, z[0])}
     for name, small in (("two weights, bent", 1.0), ("two weights, nearly straight", 0.05)):
         net = two_weights(0.3, 0.7)
-        fit(net, z[:begin] * small, [net.layers[0].W, net.layers[0].R])
+        fit(net, z[:begin] * small, [layer_of(net).W, layer_of(net).R])
         told[name] = through(net, z * small, z[0] * small) / small
-        found[f"w, {name}"] = float(net.layers[0].W.detach())
-        found[f"r, {name}"] = float(net.layers[0].R.detach())
+        found[f"w, {name}"] = float(layer_of(net).W.detach())
+        found[f"r, {name}"] = float(layer_of(net).R.detach())
     return found | {name: errors_after(said, z, begin) * scale for name, said in told.items()}
 
 
@@ -161,7 +166,7 @@ def learn_filter(b: Values, a: Values, steps: int) -> tuple[elman.Recurrent, Any
     return net, head, float(1 - (said - truth).square().mean() / truth.var())
 
 
-def response(run: Callable[[Values], Values], steps: int) -> tuple[Values, Values, Values]:
+def response(run: Callable[[Values], Any], steps: int) -> tuple[Values, Values, Values]:
     """What comes of one impulse (T,), and its spectrum: frequencies as shares of half the rate, and decibels."""
     impulse = run(np.eye(1, steps)[0])
     sizes = np.abs(np.fft.rfft(impulse))
@@ -198,7 +203,7 @@ def tell_equality(page: Page, steps: int) -> None:
         {steps:,} random numbers in double precision, started at 0 for the filter and at x_0 for pandas:
         """
     )
-    page.code(leaky)
+    page.code(layer_of, leaky)
     page.table(rows)
     page.text(
         """
@@ -215,7 +220,7 @@ def tell_bending(page: Page, x: Values) -> None:
     bent = {scale: through(two_weights(alpha, 1 - alpha), scale * x) / scale for scale in SCALES}
     off = {scale: float(np.sqrt(np.mean((y - exact) ** 2) / np.mean(exact**2))) for scale, y in bent.items()}
     small = np.array([(math.log(scale), math.log(value)) for scale, value in off.items() if scale <= 0.1])
-    power = float(np.polyfit(*small.T, 1)[0])
+    power = float(np.polyfit(small[:, 0], small[:, 1], 1)[0])
     page.numbers["bending"] = {"alpha": alpha, "off": {f"{k:.3g}": v for k, v in off.items()}, "power": power}
     page.text(
         f"""
@@ -249,7 +254,7 @@ def tell_bending(page: Page, x: Values) -> None:
 
 def tell_learning(page: Page, series: dict[str, Values]) -> None:
     """The decay that gradients find against the one that statsmodels finds."""
-    rows = [{"series": name} | learn_series(x) for name, x in series.items()]
+    rows: list[dict[str, Any]] = [{"series": name} | learn_series(x) for name, x in series.items()]
     page.numbers["learned"] = rows
     apart = max(abs(row["α, statsmodels"] - row["α, learned"]) for row in rows)
     said = ("mean", "last value", "EWMA", "two weights, bent", "two weights, nearly straight")
@@ -330,7 +335,7 @@ def tell_filters(page: Page, steps: int, learning: int) -> None:
     )
     b, a = FILTERS["Butterworth low-pass, order 4"]
     net, head, explained = learn_filter(b, a, learning)
-    poles = np.exp(-np.exp(net.layers[0].p["nu"].detach().numpy()))
+    poles = np.exp(-np.exp(layer_of(net).p["nu"].detach().numpy()))
     page.numbers["learned filter"] = {"steps": learning, "explained": explained, "poles": poles.tolist()}
     with torch.no_grad():
         impulse = torch.eye(1, 512)[..., None]
