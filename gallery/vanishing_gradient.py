@@ -109,12 +109,18 @@ def tell_starts(page: Page, starts: dict[str, dict[str, Any]], task: Adding) -> 
     )
     order = sorted(starts, key=lambda name: starts[name]["horizon"])
     far = [name for name in order if starts[name]["horizon"] >= task.distance]
+    growing = [name for name in order if starts[name]["decay"] > 1]
     page.text(
         f"""
         The horizon is the number of steps after which a hundredth is left. By it the nets stand in this order:
-        {" < ".join(order)}. As far as the task asks for, {task.distance} steps, reach before training:
-        {", ".join(far) or "none of them"}. A gate that is half open halves the gradient at each step, too: what gates
-        have over Elman's net at the start is little, and what they have is that they can be learned to open.
+        {" < ".join(order)}.
+
+        As far as the task asks for, {task.distance} steps, reach before training: {", ".join(far) or "none of them"}.
+        By more than a factor of 1 a step grow: {", ".join(growing) or "none"}; that is the exploding side, where one
+        step of training can undo all before, and which clipping is for.
+
+        A gate that is half open halves the gradient at each step, too: what gates have over Elman's net is less where
+        they begin than that they can be learned to open.
         """
     )
 
