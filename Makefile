@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-all check docs bench results format clean
+.PHONY: demo test test-all check docs bench results gallery format clean
 .DEFAULT_GOAL := demo
 
 # torch first and alone: whatever is installed after it finds the pinned one in place.
@@ -47,6 +47,10 @@ DATA ?= ../shared/data
 results: $(READY)
 	$(BIN)/python benchmarks/m4.py $(DATA)/forecasting/m4 --seeds 0 1 2 --write
 	for table in labels language texts anomalies memory; do $(BIN)/python benchmarks/$$table.py $(DATA) --write || exit; done
+
+# Every page of docs/gallery, measured and drawn again: some minutes each. A script that makes none is what others share.
+gallery: $(READY)
+	for page in $$(grep -l __main__ gallery/*.py); do OMP_NUM_THREADS=1 $(BIN)/python $$page || exit; done
 
 format: $(READY)
 	$(BIN)/ruff format .

@@ -27,7 +27,7 @@ def to_html(found: Example, title: str) -> str:
     """`explanation.html`: self-contained, no script; follows the reader's light or dark theme."""
     parts = [_section_of_steps(found)]
     if found.attention is not None:
-        weights = to_svg(plot_attention(found), "How much attention each step got")
+        weights = to_svg(plot_attention(found, found.attention), "How much attention each step got")
         parts.append(("Attention", f'<div class="plots wide"><figure>{weights}</figure></div>'))
     for inside in found.inside:
         maps = "".join(
@@ -43,7 +43,7 @@ def _section_of_steps(found: Example) -> tuple[str, str]:
     said = f"<p>The model says {escape(found.said)}. {escape(found.of)}: what each step adds to it.</p>"
     if found.x is None:
         return "Which steps mattered", said + signed_html(found.steps, found.attribution.steps.tolist())
-    svg = to_svg(plot_parts(found), "The sequence, and what each step adds to the answer")
+    svg = to_svg(plot_parts(found, found.x), "The sequence, and what each step adds to the answer")
     return "Which steps mattered", f'{said}<div class="plots wide"><figure>{svg}</figure></div>'
 
 
@@ -59,13 +59,12 @@ def signed_html(names: Sequence[str], parts: Sequence[float]) -> str:
     return f'<p class="attended">{joined.join(spans)}</p>'
 
 
-def plot_parts(found: Example) -> Figure:
+def plot_parts(found: Example, x: np.ndarray) -> Figure:
     """Curves of the features that most is owed to; below, what each step adds: blue for the answer, else vermilion."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    parts, x = found.attribution.parts, found.x
-    assert x is not None
+    parts = found.attribution.parts
     owed = np.argsort(-np.abs(parts[:, : x.shape[1]]).sum(0), kind="stable")[:CURVES]
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 3.6), layout="constrained")
@@ -88,16 +87,15 @@ def plot_parts(found: Example) -> Figure:
     return figure
 
 
-def plot_attention(found: Example) -> Figure:
+def plot_attention(found: Example, weights: np.ndarray) -> Figure:
     """The weight of each step."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    assert found.attention is not None
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 2.2), layout="constrained")
         axes = figure.add_subplot()
-        axes.bar(np.arange(len(found.attention)), found.attention, width=0.9, color=FORECAST)
+        axes.bar(np.arange(len(weights)), weights, width=0.9, color=FORECAST)
         dress(axes, "Attention", "step", "weight")
         _name_steps(axes, found)
     return figure
