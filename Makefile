@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test test-all check bench results gallery format clean
+.PHONY: demo test test-all check docs bench results gallery format clean
 .DEFAULT_GOAL := demo
 
 # torch first and alone: whatever is installed after it finds the pinned one in place.
@@ -30,6 +30,11 @@ check: $(READY)
 	$(BIN)/basedpyright
 	$(BIN)/lint-imports
 
+# The site in site/, which can be read from the disk, all but its search; tests/docs runs what its pages show.
+docs: $(READY)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Written: site/index.html. With its search: $(BIN)/python -m http.server -d site"
+
 # Forty minutes on a machine that does nothing else; `make bench BENCH=--quick` for two minutes. Faster but wrong is no
 # result, so the contract tests come first. The table also goes into the page about speed, where there is one.
 bench: $(READY)
@@ -52,4 +57,4 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis runs
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis runs site

@@ -341,9 +341,9 @@ def as_recurrent(page: Page, dice: np.random.Generator) -> None:
     page.text(
         f"""Of {numbers["steps_compared"]} states of units over {steps} steps, {numbers["differences"]} differ from
         those of the network above when all its units turn at once. What is lost by turning at once is the promise that
-        it comes to rest: of 100 random starts {numbers["two_cycles"]} end in a cycle of two states, for ever. From spoilt
-        patterns {numbers["same_as_one_by_one"]:.0%} end where one unit after the other would have ended. The library's
-        own `elman` cell, tanh in place of the sign and R = 4 W / N, ends with the same signs in
+        it comes to rest: of 100 random starts {numbers["two_cycles"]} end in a cycle of two states, for ever. From
+        spoilt patterns {numbers["same_as_one_by_one"]:.0%} end where one unit after the other would have ended. The
+        library's own `elman` cell, tanh in place of the sign and R = 4 W / N, ends with the same signs in
         {numbers["tanh_same_signs"]:.0%}: **a simple recurrent network with symmetric weights and no input is a
         Hopfield network**, and training is what makes it another one."""
     )

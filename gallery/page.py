@@ -38,12 +38,14 @@ class Page:
 
     name   of the script and of the page, such as vanishing_gradient
     quick  whether to measure at small size only
+    of     the script, where it makes more pages than that of its name
     """
 
     name: str
     title: str
     folder: Path = GALLERY
     quick: bool = False
+    of: str | None = None
     numbers: dict[str, Any] = field(default_factory=dict)
     _parts: list[str] = field(default_factory=list)
     _started: float = field(default_factory=time.perf_counter)
@@ -60,7 +62,7 @@ class Page:
 
     def code(self, *shown: Callable[..., Any]) -> None:
         """The source of functions and classes, as they ran."""
-        source = "\n\n".join(dedent(inspect.getsource(each)).strip() for each in shown)
+        source = "\n\n\n".join(dedent(inspect.getsource(each)).strip() for each in shown)
         self._parts.append(f"```python\n{source}\n```")
 
     @contextmanager
@@ -71,10 +73,26 @@ class Page:
         with rc_context(STYLE):
             figure = Figure(figsize=size, layout="constrained")
             yield figure.subplots(*panels)
-            place = self.folder / self.name / f"{name}.svg"
-            place.parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(place, facecolor="white", metadata={"Date": None})
+        self.figure(name, caption, figure)
+
+    def figure(self, name: str, caption: str, figure: Figure) -> None:
+        """A picture that is drawn already, such as those of `elman.evidence`, kept as NAME.svg."""
+        with rc_context(STYLE):
+            figure.savefig(self._place(name, caption), facecolor="white", metadata={"Date": None})
+
+    def drawing(self, name: str, caption: str, svg: str) -> None:
+        """A picture that is SVG already, kept as NAME.svg."""
+        self._place(name, caption).write_text(svg, "utf-8")
+
+    def part(self, name: str, title: str) -> Page:
+        """Another page of the same script: NAME/PART.md below this one. Write it, too."""
+        return Page(name, title, self.folder / self.name, self.quick, self.of or self.name)
+
+    def _place(self, name: str, caption: str) -> Path:
         self._parts.append(f"![{caption}]({self.name}/{name}.svg)\n\n*{caption}*")
+        place = self.folder / self.name / f"{name}.svg"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
 
     def write(self) -> Path:
         """The page as docs/gallery/NAME.md, its numbers as NAME/numbers.json; returns the page's path."""
@@ -82,7 +100,7 @@ class Page:
 
         seconds = time.perf_counter() - self._started
         machine = f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-        end = f"Made by `python gallery/{self.name}.py` in {seconds / 60:.1f} minutes ({machine})."
+        end = f"Made by `python gallery/{self.of or self.name}.py` in {seconds / 60:.1f} minutes ({machine})."
         page = self.folder / f"{self.name}.md"
         (self.folder / self.name).mkdir(parents=True, exist_ok=True)
         page.write_text("\n\n".join([f"# {self.title}", *self._parts, "---", end]) + "\n", "utf-8")

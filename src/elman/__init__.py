@@ -24,9 +24,11 @@ if TYPE_CHECKING:
         Translator,
         load,
     )
+    from elman.evidence.compare import compare
     from elman.evidence.diagnose import diagnose
-    from elman.evidence.explain import explain
+    from elman.evidence.explain import explain, explain_example
     from elman.evidence.study import judge, study
+    from elman.evidence.tune import tune
     from elman.recurrent import Recurrent
 
 __version__ = "0.1.0"
@@ -45,11 +47,14 @@ _HOMES = {
     "SequenceTagger": "elman.estimators",
     "Transcriber": "elman.estimators",
     "Translator": "elman.estimators",
+    "compare": "elman.evidence.compare",
     "diagnose": "elman.evidence.diagnose",
     "explain": "elman.evidence.explain",
+    "explain_example": "elman.evidence.explain",
     "judge": "elman.evidence.study",
     "load": "elman.estimators",
     "study": "elman.evidence.study",
+    "tune": "elman.evidence.tune",
 }
 _FLOORS = (
     *("backends", "cells", "data", "errors", "estimators", "evidence", "export", "graph", "live", "nn", "recurrent"),
@@ -71,11 +76,14 @@ __all__ = [
     "Transcriber",
     "Translator",
     "__version__",
+    "compare",
     "diagnose",
     "explain",
+    "explain_example",
     "judge",
     "load",
     "study",
+    "tune",
 ]
 
 

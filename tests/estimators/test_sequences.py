@@ -226,3 +226,18 @@ def test_gradients_do_not_leak_from_padding():
     x = torch.zeros(2, 9, 1, requires_grad=True)
     model.network_(x, torch.tensor([1, 9])).sum().backward()
     assert x.grad[0, 1:].abs().max() == 0
+
+
+def test_given_pairs_to_validate_by_nothing_is_held_back():
+    X = np.random.default_rng(0).normal(size=(240, 5, 1))
+    y = np.where(X[:, 0, 0] > 0, "up", "down")
+    options = {"hidden_size": 4, "max_steps": 40, "validate_every": 4, "learning_rate": 0.02}
+    given = SequenceClassifier(**options).fit(X[:210], y[:210], X_validation=X[210:], y_validation=y[210:])
+    assert len(given.history_.column("val_loss")) == 10
+    with torch.no_grad():
+        losses = [float(given.network_.loss(batch)[0]) for batch in given.batches(X[210:], y[210:]).epoch(0)]
+    assert np.mean(losses) == pytest.approx(given.history_.best_loss, rel=1e-5)
+    # All 210 are learned from: seven batches of 32 an epoch, of 189 it would be six.
+    assert given.history_.records[-1]["epoch"] == 40 // 7 + 1
+    with pytest.raises(DataError, match="y has 'left', not one of the classes"):
+        SequenceClassifier(**options).fit(X[:20], y[:20], X_validation=X[20:22], y_validation=["left", "up"])

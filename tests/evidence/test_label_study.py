@@ -190,3 +190,14 @@ def test_wrong_calls_of_the_verbs_are_one_line(tmp_path):
         assert done.exit_code == 2, arguments
         assert message in done.output
         assert done.output.count("\n") == 1
+
+
+def test_a_label_that_only_the_test_data_have_is_an_error_of_the_model_and_no_crash(tmp_path):
+    X, y = [["a", "b"], ["b", "a"]] * 20, [["A", "B"], ["B", "A"]] * 20
+    tagger = SequenceTagger(**SMALL)
+    judged = label_study(
+        tagger, Examples(X, y, [["a", "c"], ["a", "b"]], [["A", "C"], ["A", "B"]]), tmp_path / "r", title="C"
+    )
+    assert judged.truth.tolist() == ["A", "C", "A", "B"]
+    assert judged.scoreboard.rows[0].scores["accuracy"] <= 0.75
+    assert "Gradients through time" in (tmp_path / "r" / "report.html").read_text()

@@ -138,3 +138,24 @@ def test_importing_evidence_loads_nothing_heavy():
     heavy = ("statsmodels", "sklearn", "matplotlib", "scipy")
     code = f"import sys, elman.evidence; print([name for name in {heavy} if name in sys.modules])"
     assert run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_a_card_tells_data_split_limits_seeds_environment_and_the_command(tmp_path):
+    import elman
+    from elman.evidence.label_study import Examples, label_study
+
+    rng = np.random.default_rng(0)
+    X, y = [rng.standard_normal((9, 2)) for _ in range(60)], ["up", "down", "down"] * 20
+    model = elman.SequenceClassifier(hidden_size=4, max_steps=5, random_state=7)
+    label_study(model, Examples.split(X, y, 0.2, 3), tmp_path / "run", title="Ups | and <downs>")
+    card = (tmp_path / "run" / "card.md").read_text()
+    headings = [line[3:] for line in card.splitlines() if line.startswith("## ")]
+    assert headings == ["Verdicts", "Data", "Split", "Scoreboard", "Limits", "Reproduce", "Configuration"]
+    assert "48 sequences to learn from, the longest of 9 steps; a step is 2 numbers." in card
+    assert "Classes: down 32, up 16." in card
+    assert "12 sequences to judge by: a random share of 0.2, by seed 3, of each class the same." in card
+    assert "Only 12 sequences to judge by" in card
+    assert "random_state 7" in card
+    assert f"torch {elman.training.run.torch.__version__}" in card
+    assert model.hash_ and f"{model.hash_}." in card
+    assert "```bash\n" in card and "<downs>" not in card

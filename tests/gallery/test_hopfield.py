@@ -10,7 +10,7 @@ from hopfield import Hopfield
 
 @pytest.fixture(scope="module")
 def numbers(made):
-    return made(hopfield)[0]
+    return made(hopfield)[0].numbers
 
 
 def test_recall_is_the_rule_unit_by_unit():

@@ -245,3 +245,11 @@ def test_a_wrong_state_is_one_line(tmp_path):
 
 def test_each_pooling_is_tried():
     assert {f"classifier {pooling}" for pooling in POOLINGS} <= set(ALL)
+
+
+def test_a_taggers_name_may_look_like_several():
+    X, y = [["pay", "32.500", "now"], ["at", "9:30", "or", "never"]] * 10, [["O", "N", "O"], ["O", "N", "O", "O"]] * 10
+    model = elman.SequenceTagger(bidirectional=False, hidden_size=8, max_steps=40).fit(X, y)
+    stream = model.stream()
+    said = [stream.answer(stream.push(name))["label"] for name in ("pay", "1.200,50", "now")]
+    assert said == model.predict([["pay", "1.200,50", "now"]])[0].tolist()

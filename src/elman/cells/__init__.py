@@ -37,6 +37,7 @@ CATALOGUE: dict[str, type[Cell]] = {
     "lru": LRU,
     "leaky": Leaky,
 }
+"""every cell by the name that is given for it"""
 
 __all__ = [
     "CATALOGUE",

@@ -255,12 +255,14 @@ def version() -> None:
 
 
 # The verbs of other modules, which need `command` from this one.
+from elman.cli import compare as _compare  # noqa: E402, F401
 from elman.cli import diagnose as _diagnose  # noqa: E402, F401
 from elman.cli import explain as _explain  # noqa: E402, F401
 from elman.cli import labels as _labels  # noqa: E402, F401
 from elman.cli import language as _language  # noqa: E402, F401
 from elman.cli import live as _live  # noqa: E402, F401
 from elman.cli import texts as _texts  # noqa: E402, F401
+from elman.cli import tune as _tune  # noqa: E402, F401
 from elman.cli import watch as _watch  # noqa: E402, F401
 
 if __name__ == "__main__":

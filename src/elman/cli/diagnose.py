@@ -13,12 +13,14 @@ from elman.cli.app import command
 
 @command
 def diagnose(
-    run: Annotated[Path, typer.Argument(help="Run folder of classify, regress or tag.")],
-    file: Annotated[Path, typer.Argument(help="Sequences with labels, as the run was trained on.")],
+    run: Annotated[str, typer.Argument(help="Run folder; or a cell of the catalogue or of --cells, as it starts.")],
+    file: Annotated[Path | None, typer.Argument(help="Data such as the run was trained on.")] = None,
     apply: Annotated[
         bool, typer.Option("--apply", help="Train again with the remedies, and see if one helps.")
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder for the mended model. [RUN-mended]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder for the mended model [RUN-mended]; of a cell, for pictures.")
+    ] = None,
     cells: options.Cells = None,
 ) -> None:
     """Tell how far gradients go back through time, how far the data need it, and what to do about it."""

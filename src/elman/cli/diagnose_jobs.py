@@ -5,43 +5,102 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
+import torch
+
+from elman.cells import find_cell
 from elman.cli.jobs import kept_columns, load_cells, write_columns
+from elman.data import read_table
+from elman.data.corpus import read_corpus
 from elman.data.examples import read_examples
+from elman.data.pairs import read_pairs
 from elman.errors import OptionError
-from elman.estimators import load
+from elman.estimators import AnomalyDetector, Forecaster, LanguageModel, load
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.estimators.transduction.base import TextEstimator
 from elman.evidence.diagnose import diagnose
+from elman.evidence.diagnose.diagnosis import COLUMNS, Diagnosis
 from elman.evidence.diagnose.picture import to_html
 from elman.evidence.diagnose.remedies import Tried, try_remedies
 from elman.evidence.report import Report
+from elman.recurrent import Recurrent
 from elman.training.run import RunFolder
 
+NOISE = (16, 500, 16)
+"""sequences, steps and numbers at a step of what a cell without a run is looked at with"""
 
-def run_diagnose(run: Path, file: Path, apply: bool, out: Path | None, cells: Path | None) -> None:
+
+def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, cells: Path | None) -> None:
     """The verdict on the terminal; numbers and pictures beside the run; with `apply`, a mended run."""
+    run = Path(name)
+    if not run.is_dir():
+        _of_cell(load_cells(cells, name), out)
+        return
     load_cells(cells, None)
     model = load(run)
-    if not isinstance(model, SequenceEstimator):
-        kind = type(model).__name__
-        raise OptionError(f"elman diagnose: reads runs of classify, regress and tag, {run} holds a {kind}.")
+    if file is None:
+        raise OptionError(
+            f"elman diagnose: {run} holds a run; name the data it learned from: elman diagnose {run} FILE."
+        )
+    found = diagnose(model, _data(model, run, file))
+    print(found)
+    _write(found, f"Diagnosis of {run.resolve().name}", RunFolder(run))
+    if apply:
+        _apply(model, run, file, out or run.with_name(f"{run.name}-mended"))
+
+
+def _of_cell(name: str, out: Path | None) -> None:
+    """A cell with the weights that it starts with, on noise."""
+    cell = find_cell(name, "elman diagnose: no such run folder, and as a cell")
+    torch.manual_seed(0)
+    found = diagnose(Recurrent(cell, NOISE[2], 64), torch.randn(NOISE[1], NOISE[0], NOISE[2]))
+    print(f"{type(cell).__name__}, 64 units as they start, on {NOISE[1]} steps of noise")
+    rows = [COLUMNS, *found.rows()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        _write(found, f"Diagnosis of {type(cell).__name__}", RunFolder(out))
+
+
+def _data(model: Any, run: Path, file: Path) -> Any:
+    """What `diagnose` takes besides the model, from a file as the run's verb reads it."""
+    if isinstance(model, Forecaster):
+        return (read_table(file),)
+    if isinstance(model, LanguageModel):
+        return (list(read_corpus(file).pieces),)
+    if isinstance(model, AnomalyDetector):
+        return (read_examples(file, kept_columns(run), each_step=True, one=True)[0],)
     columns = kept_columns(run, labelled=True)
-    X, y, _ = read_examples(file, columns, each_step=model.per_step)
+    if isinstance(model, TextEstimator):
+        pairs = read_pairs(file, None, columns)
+        X, y = pairs.X, pairs.y
+    else:
+        X, y, _ = read_examples(file, columns, each_step=model.per_step)
     if y is None:
         raise OptionError(f"{file}: labels are needed to follow the loss back. Give a file with {columns.label!r}.")
-    found = diagnose(model, (X, y))
-    print(found)
-    report = Report(f"Diagnosis of {run.resolve().name}", sections={"Gradients through time": to_html(found)})
-    RunFolder(run).write_text("diagnosis.json", json.dumps(found.to_json(), indent=1))
-    RunFolder(run).write_text("diagnosis.html", report.to_html())
-    print(f"\nPictures: {run / 'diagnosis.html'}")
-    if apply:
-        tried = try_remedies(model, X, y, say=lambda line: print(line, file=sys.stderr))
-        _tell(tried)
-        folder = out or run.with_name(f"{run.name}-mended")
-        tried[-1].model.save(folder)
-        write_columns(folder, columns)
-        print(f"Mended:   {folder}")
+    return X, y
+
+
+def _write(found: Diagnosis, title: str, folder: RunFolder) -> None:
+    report = Report(title, sections={"Gradients through time": to_html(found)})
+    folder.write_text("diagnosis.json", json.dumps(found.to_json(), indent=1))
+    folder.write_text("diagnosis.html", report.to_html())
+    print(f"\nPictures: {folder.path / 'diagnosis.html'}")
+
+
+def _apply(model: Any, run: Path, file: Path, folder: Path) -> None:
+    if not isinstance(model, SequenceEstimator):
+        kind = type(model).__name__
+        raise OptionError(f"elman diagnose: --apply trains classifiers, regressors and taggers again, not a {kind}.")
+    X, y = _data(model, run, file)
+    tried = try_remedies(model, X, y, say=lambda line: print(line, file=sys.stderr))
+    _tell(tried)
+    tried[-1].model.save(folder)
+    write_columns(folder, kept_columns(run, labelled=True))
+    print(f"Mended:   {folder}")
 
 
 def _tell(tried: list[Tried]) -> None:

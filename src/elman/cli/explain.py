@@ -1,4 +1,4 @@
-"""`elman explain`: what a cell computes and how it learns."""
+"""`elman explain`: what a cell computes and how it learns, or why a model says what it says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from elman.cli.options import Columns
 
 @command
 def explain(
-    cell: Annotated[str, typer.Argument(help="Cell of the catalogue, or your own from --cells.")],
+    cell: Annotated[
+        str, typer.Argument(help="Cell of the catalogue, or your own from --cells; with --on a run folder.")
+    ],
+    on: Annotated[
+        str | None,
+        typer.Option(metavar="EXAMPLE", help="A text, or a file whose sequence --row the run is asked about."),
+    ] = None,
+    row: Annotated[int, typer.Option(help="Number of the sequence in the file of --on.")] = 0,
+    step: Annotated[int | None, typer.Option(help="Of a tagger: the step whose label is explained. [the last]")] = None,
     cells: options.Cells = None,
     layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
     bidirectional: Annotated[bool, typer.Option("--bidirectional", help="In both directions.")] = False,
@@ -30,7 +38,13 @@ def explain(
     c: Annotated[bool, typer.Option("--c", help="The generated C source, in place of all else.")] = False,
     out: Annotated[Path | None, typer.Option(help="Folder for a page, LaTeX and pictures; with --c, C too.")] = None,
 ) -> None:
-    """Print a CELL's equations, its derived backward pass and what a step costs; with --out, a page with pictures."""
+    """Print a CELL's equations, its derived backward pass and what a step costs; with --out, a page with pictures. With
+    --on, tell which steps of an example a run's answer is owed to, and draw its states and gates."""
+    if on is not None:
+        from elman.cli.explain_jobs import run_example
+
+        run_example(Path(cell), on, row, step, cells, out)
+        return
     from elman.cli.jobs import load_cells
     from elman.evidence.explain import DIAGRAMS
     from elman.evidence.explain import explain as told

@@ -63,17 +63,23 @@ def run_labels(
     resume: bool,
 ) -> None:
     """A study of labelled sequences into a folder, with progress, and its scoreboard printed."""
-    X, y, found = read_examples(file, columns, each_step=estimator.per_step)
-    if y is None:
-        raise OptionError(f"{file}: a label is needed to learn from. Name its column: --label COL.")
-    if test is None:
-        examples = Examples.split(X, y, share, 0)
-    else:
-        X_test, y_test, _ = read_examples(test, columns, each_step=estimator.per_step)
-        examples = Examples(X, y, X_test, y_test)
+    examples, found = read_labelled(file, test, columns, each_step=estimator.per_step, share=share)
     judged = label_study(estimator, examples, folder, title=title, resume=resume, **talk())
     write_columns(folder, found)
     print_board(judged.scoreboard)
+
+
+def read_labelled(
+    file: Path, test: Path | None, columns: Columns, *, each_step: bool, share: float
+) -> tuple[Examples, Columns]:
+    """Sequences to learn from, others to judge by (those of `test`, else a share), and the columns that were read."""
+    X, y, found = read_examples(file, columns, each_step=each_step)
+    if y is None:
+        raise OptionError(f"{file}: a label is needed to learn from. Name its column: --label COL.")
+    if test is None:
+        return Examples.split(X, y, share, 0), found
+    X_test, y_test, _ = read_examples(test, columns, each_step=each_step)
+    return Examples(X, y, X_test, y_test), found
 
 
 def predict_labels(estimator: Any, run: Path, file: Path | None) -> Any:
@@ -161,13 +167,13 @@ def build(kind: str, cell: str | None, cells: Path | None, more: Sequence[str] |
             raise OptionError(f"--set: expected NAME=VALUE, got {pair!r}. Write --set {name}=….")
         if name not in known:
             raise OptionError(f"--set: {kind} has no argument {name!r}, {suggest(name, known)}")
-        options[name] = _value(text.strip())
+        options[name] = parse_value(text.strip())
         if isinstance(known[name].default, bool) and not isinstance(options[name], bool):
             raise OptionError(f"--set: {name} must be true or false, got {text!r}.")
     return getattr(estimators, kind)(**options)
 
 
-def _value(text: str) -> Any:
+def parse_value(text: str) -> Any:
     """What a text says in JSON or in Python, else the text."""
     for read in (json.loads, ast.literal_eval):
         try:

@@ -19,14 +19,18 @@ def run_language(
     model: LanguageModel, file: Path, test: Path | None, folder: Path, *, title: str, share: float, resume: bool
 ) -> None:
     """A study of a corpus into a folder, with progress, and its scoreboard printed."""
-    corpus = read_corpus(file)
-    if test is None:
-        corpus = corpus.split(share, 0)
-    else:
-        judged = read_corpus(test)
-        corpus = Corpus(corpus.learn, corpus.validation, judged.test or judged.learn)
+    corpus = read_judged_corpus(file, test, share)
     judged = language_study(model, corpus, folder, title=title, resume=resume, **talk())
     print_board(judged.scoreboard)
+
+
+def read_judged_corpus(file: Path, test: Path | None, share: float) -> Corpus:
+    """A corpus with texts to judge by: those of `test`, else a share."""
+    corpus = read_corpus(file)
+    if test is None:
+        return corpus.split(share, 0)
+    judged = read_corpus(test)
+    return Corpus(corpus.learn, corpus.validation, judged.test or judged.learn)
 
 
 def write(run: Path, prompt: str | None, *, max_new_tokens: int, seed: int, **options: Any) -> None:

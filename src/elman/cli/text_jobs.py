@@ -26,15 +26,21 @@ def run_texts(
     resume: bool,
 ) -> None:
     """A study of pairs into a folder, with progress, and its scoreboard printed."""
+    examples, read = with_texts(learn, test, columns, share)
+    found = text_study(estimator, examples, folder, title=title, resume=resume, **talk())
+    write_columns(folder, read)
+    print_board(found.scoreboard)
+
+
+def with_texts(
+    learn: tuple[Path, Path | None], test: tuple[Path | None, Path | None], columns: Columns, share: float
+) -> tuple[Examples, Columns]:
+    """Pairs to learn from and to judge by, and the columns that they were read by."""
     pairs = _with_texts(*learn, columns)
     if test[0] is None:
-        examples = Examples.split(pairs.X, pairs.y, share, 0)
-    else:
-        judged = _with_texts(test[0], test[1], pairs.columns)
-        examples = Examples(pairs.X, pairs.y, judged.X, judged.y)
-    found = text_study(estimator, examples, folder, title=title, resume=resume, **talk())
-    write_columns(folder, pairs.columns)
-    print_board(found.scoreboard)
+        return Examples.split(pairs.X, pairs.y, share, 0), pairs.columns
+    judged = _with_texts(test[0], test[1], pairs.columns)
+    return Examples(pairs.X, pairs.y, judged.X, judged.y), pairs.columns
 
 
 def predict_texts(estimator: TextEstimator, run: Path, file: Path | None) -> Any:

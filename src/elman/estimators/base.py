@@ -77,6 +77,7 @@ class Estimator(BaseEstimator):
     seed_: int = field(init=False)
     hash_: str | None = field(init=False)
 
+    trainer: ClassVar[Callable[..., History]] = staticmethod(fit)  # what learns the weights
     given: ClassVar[tuple[str, ...]] = ()  # arguments that are modules of the user's, which no run folder holds
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -151,7 +152,7 @@ class Estimator(BaseEstimator):
             run.create(resume=resume)
         where = None if run is None else run.path
         self.network_ = network
-        self.history_ = fit(
+        self.history_ = self.trainer(
             network,
             train,
             settings=self.settings(steps, self.seed_),

@@ -84,6 +84,8 @@ class PairEstimator(Estimator, ABC):
         X: Any,
         y: Any,
         *,
+        X_validation: Any = None,
+        y_validation: Any = None,
         folder: Path | str | None = None,
         resume: bool = False,
         progress: Progress | None = None,
@@ -91,6 +93,8 @@ class PairEstimator(Estimator, ABC):
         """Trains on sequences X and targets y; with a folder, into a run folder that `elman.load` reads.
 
         `resume` goes on from the folder's checkpoint; the result is the same as if it had not been interrupted.
+
+        X_validation, y_validation   pairs to choose the best weights by; then nothing of X is held back
         """
         self.check()
         sequences = as_sequences(X, self._at("fit"))
@@ -103,9 +107,13 @@ class PairEstimator(Estimator, ABC):
         self._learn_targets(values)
         self.longest_ = max(map(len, encoded))
         targets = self._encode_targets(values)
-        learn, held = self._split(len(targets))
-        train = self._batches(encoded, targets, learn)
-        validation = self._batches(encoded, targets, held) if len(held) else None
+        if X_validation is None:
+            learn, held = self._split(len(targets))
+            train = self._batches(encoded, targets, learn)
+            validation = self._batches(encoded, targets, held) if len(held) else None
+        else:
+            train = self._batches(encoded, targets, np.arange(len(targets)))
+            validation = self._encoded_batches(X_validation, y_validation, "fit")
         self.hash_ = train.fingerprint()
         steps = self.max_steps or enough_steps(len(train), self.passes)
         self._train(seeded(self.seed_, self._network), train, validation, steps, folder, resume, progress)
@@ -122,6 +130,9 @@ class PairEstimator(Estimator, ABC):
     def batches(self, X: Any, y: Any, method: str = "batches") -> PaddedBatches:
         """Sequences and targets as the fitted net takes them; raises `DataError` for what it does not know."""
         self._check_fitted()
+        return self._encoded_batches(X, y, method)
+
+    def _encoded_batches(self, X: Any, y: Any, method: str) -> PaddedBatches:
         encoded = self.inputs_.encode(as_sequences(X, self._at(method)), self._at(method))
         targets = self._encode_targets(self._read_targets(y, encoded))
         return self._batches(encoded, targets, np.arange(len(targets)))
@@ -167,9 +178,13 @@ class PairEstimator(Estimator, ABC):
     def _encode_targets(self, values: Any) -> Targets:
         """A target for each sequence as the loss takes it; raises `DataError` for a class that is not known."""
 
+    def held_back(self, count: int) -> int:
+        """How many of so many sequences `fit` holds back to choose the best weights by."""
+        return int(self.validation * count) if count >= ENOUGH else 0
+
     def _split(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the sequences to learn from and of those held back, drawn by the seed."""
-        held = int(self.validation * count) if count >= ENOUGH else 0
+        held = self.held_back(count)
         order = np.random.default_rng(self.seed_).permutation(count)
         return np.sort(order[held:]), np.sort(order[:held])
 

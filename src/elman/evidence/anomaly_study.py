@@ -18,6 +18,7 @@ from elman.estimators.anomalies.alarm import Alarm
 from elman.evidence.anomalies import Alarmed, AnomalyBoard
 from elman.evidence.anomaly_baselines import anomaly_baselines
 from elman.evidence.anomaly_plots import WatchPlot, plot_watch
+from elman.evidence.card import SAME_SOURCE, About
 from elman.evidence.judging import cell_of, judged_run
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
@@ -209,7 +210,19 @@ def anomaly_report(title: str, detector: AnomalyDetector, examples: WatchExample
         training=detector.history_.records,
         configuration=detector._params(),
         notes=judged.notes if judged.scoreboard is None else (),
+        about=_about(detector, examples),
     )
+
+
+def _about(detector: AnomalyDetector, examples: WatchExamples) -> About:
+    features = f" of {examples.X[0].shape[1]} numbers each"
+    learned = f"{_amount(examples.X)} to learn what is normal from, in steps{features}."
+    alarms = f"The threshold is set so that {detector.false_alarms:.3g} of what is normal is flagged."
+    split = f"{_amount(examples.X_test)} to judge by: a signal's end, or sequences apart from those learned from."
+    return About([learned, alarms], split, limits=[SAME_SOURCE, UNSEEN])
+
+
+UNSEEN = "It knows what is normal, not what is wrong: an anomaly that looks normal to it stays unseen."
 
 
 def watch_plots(detector: AnomalyDetector, examples: WatchExamples, said: Alarmed) -> list[WatchPlot]:

@@ -9,12 +9,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from html import escape
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 ALPHA = 0.05
+
+
+class Duel(NamedTuple):
+    """The network beside one other model.
+
+    mine, theirs, chance   in words: the measure and its value, the other's value, the p-value
+    better, sure           whether the network leads, and whether the paired test is significant at 5 %
+    """
+
+    mine: str
+    theirs: str
+    chance: str
+    better: bool
+    sure: bool
 
 
 class Board(ABC):
@@ -78,8 +92,7 @@ class Board(ABC):
             return f"{self.network} was scored alone: no baseline, no verdict."
         mine, theirs = self.value(next(row for row in self.rows if row.is_network)), self.value(best)
         p, other = best.test.p_value, f"{best.model}{self.noun}"
-        chance = f"too few {self.unit} for a test" if math.isnan(p) else f"p = {text(p, 3)}".replace("= <", "< ")
-        numbers = f"{self.measure()} {text(mine, 3)} against {text(theirs, 3)}, {chance}"
+        numbers = f"{self.measure()} {text(mine, 3)} against {text(theirs, 3)}, {self.chance(p)}"
         if self.network_wins:
             better = f"{self.measure()} is higher" if self.higher else "error is lower"
             return f"{self.network} wins: its {better} than that of the best baseline, {best.model} ({numbers})."
@@ -90,6 +103,22 @@ class Board(ABC):
         if not p < ALPHA:
             return f"the {other} wins, perhaps by chance: prefer the simpler ({numbers})."
         return f"the {other} wins: don't use this model ({numbers})."
+
+    def marked(self, row: Any) -> bool:
+        """Whether a line stands out."""
+        return row.is_network
+
+    def chance(self, p: float) -> str:
+        """A p-value in words."""
+        return f"too few {self.unit} for a test" if math.isnan(p) else f"p = {text(p, 3)}".replace("= <", "< ")
+
+    def against(self, model: str) -> Duel:
+        """The network against one other line."""
+        other = next(row for row in self.rows if row.model == model)
+        mine, theirs = self.value(next(row for row in self.rows if row.is_network)), self.value(other)
+        better = rank(mine, higher=self.higher) < rank(theirs, higher=self.higher)
+        p = other.test.p_value
+        return Duel(f"{self.measure()} {text(mine, 3)}", text(theirs, 3), self.chance(p), better, p < ALPHA)
 
     # -- five forms ------------------------------------------------------------------------------------------------
 
@@ -104,7 +133,7 @@ class Board(ABC):
         for number, title in enumerate(self._headings()):
             table.add_column(title, justify="left" if number == 0 else "right", no_wrap=True)
         for row in self.rows:
-            table.add_row(*self.cells(row), style="bold cyan" if row.is_network else None)
+            table.add_row(*self.cells(row), style="bold cyan" if self.marked(row) else None)
         return table
 
     def to_text(self) -> str:
@@ -140,7 +169,7 @@ class Board(ABC):
         body = ""
         for row in self.rows:
             name, *cells = map(escape, self.cells(row))
-            mark = ' class="network"' if row.is_network else ""
+            mark = ' class="network"' if self.marked(row) else ""
             body += f'<tr{mark}><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
         return (
@@ -190,7 +219,9 @@ def markdown_cell(words: str) -> str:
 
 
 def finite(data: object) -> object:
-    """The same with None for every NaN and infinity."""
+    """The same with None for every NaN and infinity, and arrays as lists."""
+    if hasattr(data, "tolist"):
+        data = data.tolist()  # pyright: ignore[reportAttributeAccessIssue]
     if isinstance(data, float):
         return data if math.isfinite(data) else None
     if isinstance(data, Mapping):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -53,3 +54,26 @@ def timed(model: Any, X: Any, y: Any, X_test: Any, **training: Any) -> tuple[Any
 def cell_of(estimator: Any) -> str:
     """The class name of an estimator's cell, by which the scoreboard calls it."""
     return type(find_cell(estimator.cell, type(estimator).__name__)).__name__
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A model that is judged beside another one, its training kept in a folder of its own: a killed one goes on."""
+
+    model: Any
+    folder: Path
+    progress: Callable[[], Progress | None] = lambda: None
+
+    def fit(self, *data: Any, **how: Any) -> Any:
+        """Trains it, or takes what is in the folder."""
+        return self.model.fit(*data, **how, **self._training())
+
+    def backtest(self, *data: Any, **how: Any) -> Any:
+        """The same of a forecaster, on the past."""
+        return self.model.backtest(*data, **how, **self._training())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def _training(self) -> dict[str, Any]:
+        return {"folder": self.folder, "resume": True, "progress": self.progress()}

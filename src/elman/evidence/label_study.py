@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from elman.data.inputs import Names
 from elman.data.on_disk import take
 from elman.errors import DataError
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.evidence.card import of_pairs
 from elman.evidence.diagnose import diagnose
 from elman.evidence.diagnose.picture import to_html
 from elman.evidence.judging import cell_of, judged_run, timed
@@ -29,12 +30,13 @@ SHOWN = 6
 
 @dataclass(frozen=True)
 class Examples:
-    """Sequences to learn from and sequences to judge by."""
+    """Sequences to learn from and sequences to judge by; how: the latter were chosen, in words."""
 
     X: Sequence[Any]
     y: Any
     X_test: Sequence[Any]
     y_test: Any
+    how: str = "given apart"
 
     @classmethod
     def split(cls, X: Sequence[Any], y: Any, share: float, seed: int) -> Examples:
@@ -44,7 +46,8 @@ class Examples:
         count = len(X)
         if count < 10:
             raise DataError(f"a study needs 10 sequences or more to learn and judge by, got {count}. Give --test FILE.")
-        labels = None if isinstance(y, list) or np.asarray(y).dtype.kind == "f" else np.asarray(y)
+        many = isinstance(y, list) and isinstance(y[0], (list, np.ndarray))  # labels of steps
+        labels = None if many or np.asarray(y).dtype.kind == "f" else np.asarray(y)
         if labels is not None and np.unique(labels, return_counts=True)[1].min() < 2:
             labels = None
         try:
@@ -52,7 +55,8 @@ class Examples:
         except ValueError:  # fewer test sequences than classes
             learn, test = train_test_split(np.arange(count), test_size=share, random_state=seed)
         learn, test = np.sort(learn), np.sort(test)
-        return cls(take(X, learn), take(y, learn), take(X, test), take(y, test))
+        how = f"a random share of {share:g}, by seed {seed}" + ("" if labels is None else ", of each class the same")
+        return cls(take(X, learn), take(y, learn), take(X, test), take(y, test), how)
 
 
 @dataclass(frozen=True)
@@ -68,15 +72,22 @@ def judge_labels(
     estimator: SequenceEstimator,
     examples: Examples,
     *,
+    rivals: Mapping[str, Any] | None = None,
+    name: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     **training: Any,
 ) -> JudgedLabels:
-    """Fits the estimator and every baseline on the same sequences and scores what they say of the test sequences."""
-    name = _name(estimator)
+    """Fits the estimator and every baseline on the same sequences and scores what they say of the test sequences.
+
+    rivals  other models to be scored beside the baselines, by name
+    name    what the scoreboard calls the estimator; None: by its cell
+    """
+    name = name or name_of(estimator)
     data = examples.X, examples.y, examples.X_test
     found: dict[str, Labelled] = {}
-    for other, model in baselines(estimator, examples.X, examples.y).items():
-        say(f"Baseline: {other}.")
+    others = {**baselines(estimator, examples.X, examples.y), **(rivals or {})}
+    for other, model in others.items():
+        say(f"{'Rival' if other in (rivals or {}) else 'Baseline'}: {other}.")
         found[other] = Labelled.of(*timed(model, *data))
     say(f"{name}: {len(examples.X)} sequences to learn from, {len(examples.X_test)} to judge by.")
     found[name] = Labelled.of(*timed(estimator, *data, **training))
@@ -134,14 +145,18 @@ def label_report(title: str, estimator: SequenceEstimator, examples: Examples, j
     sections = {"Where it errs": f'<div class="plots"><figure>{picture}</figure></div>'}
     if isinstance(estimator.inputs_, Names):
         sections["Examples of the test data"] = _examples(estimator, examples)
+    verdicts = []
     if estimator.body == "recurrent":
-        sections["Gradients through time"] = to_html(diagnose(estimator, (examples.X_test, examples.y_test)))
+        found = diagnose(estimator, (examples.X_test, examples.y_test))
+        sections["Gradients through time"] = to_html(found)
+        verdicts += str(found).splitlines()
     return Report(
         title,
         scoreboard=judged.scoreboard,
         sections=sections,
         training=estimator.history_.records,
         configuration=estimator._params(),
+        about=of_pairs(estimator, examples, verdicts=verdicts),
     )
 
 
@@ -170,5 +185,6 @@ def _notes(estimator: SequenceEstimator, truth: np.ndarray) -> list[str]:
     ]
 
 
-def _name(estimator: SequenceEstimator) -> str:
+def name_of(estimator: SequenceEstimator) -> str:
+    """What the scoreboard calls an estimator."""
     return f"bidirectional {cell_of(estimator)}" if estimator.bidirectional else cell_of(estimator)

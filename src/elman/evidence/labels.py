@@ -115,7 +115,7 @@ class LabelBoard(MeasuredBoard):
         classes the loss is the share of wrong labels, of marks of spans (B-, I-, O) 1 - F1, of numbers the squared
         error. Raises `DataError` for labels of another shape.
         """
-        measures, loss = _judged_by(truth, steps=sequence is not None)
+        measures, loss = judged_by(truth, steps=sequence is not None)
         error = error or next(iter(measures))
         for name, labelled in found.items():
             if labelled.labels.shape != truth.shape:
@@ -139,7 +139,7 @@ class LabelBoard(MeasuredBoard):
         return f"{self.sequences} test sequences{steps}. Paired t-test over sequences."
 
 
-def _judged_by(truth: Array, *, steps: bool) -> tuple[Mapping[str, Measure], Callable[[Array, Array, Array], Array]]:
+def judged_by(truth: Array, *, steps: bool) -> tuple[Mapping[str, Measure], Callable[[Array, Array, Array], Array]]:
     """Measures, the one that decides first, and the loss of each sequence."""
     if truth.dtype.kind == "f":
         return NUMBERS, _losses

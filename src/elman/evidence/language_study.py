@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from elman.data.abc import is_tune
 from elman.data.corpus import Corpus
 from elman.data.on_disk import CHARACTERS, Text
 from elman.estimators import LanguageModel
+from elman.evidence.card import About, limits, reads
 from elman.evidence.judging import cell_of, judged_run
 from elman.evidence.language_plots import plot_rolls, sample_html, surprise_html
 from elman.evidence.losses import LossBoard, Predicted
@@ -40,21 +41,27 @@ class JudgedLanguage:
 
 
 def judge_language(
-    model: LanguageModel, corpus: Corpus, *, say: Callable[[str], None] = lambda line: None, **training: Any
+    model: LanguageModel,
+    corpus: Corpus,
+    *,
+    rivals: Mapping[str, Any] | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    **training: Any,
 ) -> JudgedLanguage:
     """Fits a model and every baseline on the same texts, and scores what the test texts cost each of them.
 
     The baselines read the model's own tokens, so that all are equally at a loss before an unknown one.
+
+    rivals  other models of the same tokens, by name, to be scored beside the baselines
     """
     name = cell_of(model)
     learn, test = list(corpus.learn), list(corpus.test)
     say(f"{name}: {_amount(learn)} to learn from, {_amount(test)} to judge by.")
-    start = time.perf_counter()
-    model.fit(learn, X_validation=list(corpus.validation) or None, **training)
-    middle = time.perf_counter()
-    losses = model.losses(test)
-    mine = Predicted(losses, middle - start, time.perf_counter() - middle)
+    mine = _predicted(model, corpus, **training)
     found: dict[str, Predicted] = {}
+    for other, rival in (rivals or {}).items():
+        say(f"Rival: {other}.")
+        found[other] = _predicted(rival, corpus)
     learned, judged, held = (model.encode(texts) for texts in (learn, test, corpus.validation))
     for baseline in baselines(model, held):
         start = time.perf_counter()
@@ -63,9 +70,13 @@ def judge_language(
         say(f"Baseline: {baseline.name}.")
         theirs = baseline.losses(judged)
         found[baseline.name] = Predicted(theirs, middle - start, time.perf_counter() - middle)
-    kind = "frame" if model.inputs_ is None else KINDS.get(model.analyzer, "word")
-    board = LossBoard.build({**found, name: mine}, network=name, kind=kind, notes=_notes(model, judged))
-    return JudgedLanguage(board, losses)
+    board = LossBoard.build({**found, name: mine}, network=name, kind=kind_of(model), notes=_notes(model, judged))
+    return JudgedLanguage(board, mine.losses)
+
+
+def kind_of(model: LanguageModel) -> str:
+    """What a fitted model's tokens are called: "character", "word", "piece", or "frame" of notes."""
+    return "frame" if model.inputs_ is None else KINDS.get(model.analyzer, "word")
 
 
 def language_study(
@@ -95,7 +106,16 @@ def language_report(title: str, model: LanguageModel, corpus: Corpus, judged: Ju
         sections=_rolls(model, corpus) if model.inputs_ is None else _texts(model, corpus, judged),
         training=model.history_.records,
         configuration=model._params(),
+        about=_about(model, corpus, judged),
     )
+
+
+def _about(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> About:
+    held = f", {_amount(list(corpus.validation))} to choose weights by" if corpus.validation else ""
+    data = f"{_amount(list(corpus.learn))} to learn from{held}; {reads(model)}."
+    board = judged.scoreboard
+    split = f"{_amount(list(corpus.test))} to judge by: the end of the text, or pieces apart from those learned from."
+    return About([data], split, limits=limits(board.tokens, "tokens"))
 
 
 def _rolls(model: LanguageModel, corpus: Corpus) -> dict[str, str]:
@@ -116,6 +136,15 @@ def _texts(model: LanguageModel, corpus: Corpus, judged: JudgedLanguage) -> dict
         "What surprised it": surprise_html(pieces[shown], losses[:SAMPLE].tolist())
         + '<p class="quiet">The darker a piece of the test text, the less probable the model thought it.</p>',
     }
+
+
+def _predicted(model: Any, corpus: Corpus, **training: Any) -> Predicted:
+    """What the test texts cost a model that was fitted, and how long both took."""
+    start = time.perf_counter()
+    model.fit(list(corpus.learn), X_validation=list(corpus.validation) or None, **training)
+    middle = time.perf_counter()
+    losses = model.losses(list(corpus.test))
+    return Predicted(losses, middle - start, time.perf_counter() - middle)
 
 
 def _are_tunes(pieces: Sequence[Any]) -> bool:

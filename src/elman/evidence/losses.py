@@ -117,8 +117,7 @@ class LossBoard(MeasuredBoard):
         if not tokens:
             raise DataError("LossBoard: the test texts must have a token to predict, got none. Give longer ones.")
         joined = {name: np.concatenate(list(predicted.losses)) for name, predicted in found.items()}
-        block = None if len(lengths) >= MANY else max(SHORTEST, -(-tokens // BLOCKS))
-        place = np.repeat(np.arange(len(lengths)), lengths) if block is None else np.arange(tokens) // block
+        block, place = blocks(lengths)
         error = next(iter(measures))
         rows = score_rows(
             found,
@@ -138,12 +137,19 @@ class LossBoard(MeasuredBoard):
 
 
 def blocked_test(a: Array, b: Array, place: Array) -> PairedTest:
-    """The paired t-test of two models' losses (N,), summed over blocks; place: the block of each token, (N,).
+    """The paired t-test of two models' losses (N,), summed over blocks; place: the block of each token, (N,)."""
+    return replace(dm_test(block_losses(a, place), block_losses(b, place)), over="blocks")
 
-    A block's sum is divided by the blocks' mean length: so the mean difference is that of all tokens, however long
-    the blocks are.
-    """
+
+def block_losses(losses: Array, place: Array) -> Array:
+    """The loss of each block: a sum divided by the blocks' mean length, so that the mean is that of all tokens."""
     lengths = np.bincount(place)
     kept = lengths > 0
-    sums = [np.bincount(place, losses)[kept] / lengths[kept].mean() for losses in (a, b)]
-    return replace(dm_test(*sums), over="blocks")
+    return np.bincount(place, losses)[kept] / lengths[kept].mean()
+
+
+def blocks(lengths: Sequence[int]) -> tuple[int | None, Array]:
+    """What a test of texts with so many tokens stands on: tokens of a block, None for whole texts; each one's block."""
+    tokens = sum(lengths)
+    block = None if len(lengths) >= MANY else max(SHORTEST, -(-tokens // BLOCKS))
+    return block, np.repeat(np.arange(len(lengths)), lengths) if block is None else np.arange(tokens) // block

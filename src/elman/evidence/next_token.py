@@ -73,18 +73,18 @@ class NGram:
     """
 
     def __init__(self, tokens: int, most: int = MOST) -> None:
-        self.tokens, self.most, self.order = tokens, most, 1
+        self.tokens, self.most = tokens, most
+        self.order: int | None = None  # until it has learned
 
     @property
     def name(self) -> str:
-        """With the order."""
-        return "unigram" if self.most == 1 else f"Kneser–Ney {self.order}-gram"
+        """With the order, as soon as it is known."""
+        return "unigram" if self.most == 1 else f"Kneser–Ney {self.order or 'n'}-gram"
 
     def fit(self, texts: Sequence[Array]) -> NGram:
         """Chooses the order, then counts all."""
         codes = [text.tolist() for text in texts]
-        if self.most > 1:
-            self.order = self._choose(codes)
+        self.order = self._choose(codes) if self.most > 1 else 1
         self.model = KneserNey(self.order, self.tokens).fit(codes)
         return self
 

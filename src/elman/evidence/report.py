@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -11,7 +10,8 @@ from importlib import resources
 from string import Template
 from typing import Any
 
-from elman.evidence.board import Board, markdown_cell, markdown_line
+from elman.evidence.board import Board
+from elman.evidence.card import About, card, flat
 from elman.evidence.plots import ForecastPlot, plot_forecast, plot_training, to_svg
 from elman.training.run import RunFolder
 
@@ -24,7 +24,7 @@ class Report:
 
     scoreboard: None before there is one; plots: the first six are drawn; training: the records of `metrics.jsonl`;
     configuration: setting → value, nested ones are flattened with dots; notes: sentences for the reader; sections:
-    heading → HTML of what else there is to see, its texts escaped already.
+    heading → HTML of what else there is to see, its texts escaped already; about: data, split and limits, for the card.
     All other texts may come from a user's file: they are escaped.
 
     >>> Report("Demand", notes=["<b>"]).to_html().count("&lt;b&gt;")
@@ -38,6 +38,7 @@ class Report:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     sections: Mapping[str, str] = field(default_factory=dict)
+    about: About | None = None
 
     def to_html(self) -> str:
         """`report.html`: self-contained, no script, nothing fetched; follows the reader's light or dark theme."""
@@ -61,7 +62,7 @@ class Report:
         if self.configuration:
             rows = "".join(
                 f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>'
-                for key, value in _flat(self.configuration)
+                for key, value in flat(self.configuration)
             )
             parts.append(_section("Configuration", f'<div class="scroll"><table class="settings">{rows}</table></div>'))
         return template.substitute(
@@ -69,36 +70,13 @@ class Report:
         )
 
     def to_markdown(self) -> str:
-        """`card.md`: title, verdict, scoreboard, notes and configuration, without pictures.
-
-        >>> print(Report("Demand", configuration={"cell": {"name": "lstm"}}).to_markdown())
-        # Demand
-        <BLANKLINE>
-        ## Configuration
-        <BLANKLINE>
-        | setting | value |
-        | --- | --- |
-        | cell.name | lstm |
-        <BLANKLINE>
-        """
-        parts = [f"# {markdown_line(self.title)}"]
-        if self.scoreboard is not None:
-            parts += [
-                f"**{markdown_line(self.scoreboard.sentence())}**",
-                "## Scoreboard",
-                self.scoreboard.to_markdown(),
-            ]
-        if self.notes:
-            parts += ["## Notes", "\n".join(f"- {markdown_line(note)}" for note in self.notes)]
-        if self.configuration:
-            lines = [f"| {markdown_cell(key)} | {markdown_cell(value)} |" for key, value in _flat(self.configuration)]
-            parts += ["## Configuration", "\n".join(["| setting | value |", "| --- | --- |", *lines])]
-        return "\n\n".join(parts) + "\n"
+        """The card, of a report that is in no run folder."""
+        return card(self, {})
 
     def write(self, run: RunFolder) -> None:
         """`report.html`, `card.md` and, where there is a scoreboard, `scoreboard.json` into a run folder."""
         run.write_text("report.html", self.to_html())
-        run.write_text("card.md", self.to_markdown())
+        run.write_text("card.md", card(self, run.manifest()))
         if self.scoreboard is not None:
             run.write_text("scoreboard.json", self.scoreboard.to_json())
 
@@ -122,17 +100,6 @@ def _picture(plot: ForecastPlot) -> str:
         ", and what came" if plot.truth is not None else ""
     )
     return f"<figure>{to_svg(plot_forecast(plot), words)}</figure>"
-
-
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    rows: list[tuple[str, str]] = []
-    for key, value in settings.items():
-        if isinstance(value, Mapping) and value:
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-            rows.append((f"{prefix}{key}", text))
-    return rows
 
 
 def _version() -> str:

@@ -154,19 +154,22 @@ def compare(
     *,
     series: Sequence[object] | None = None,
     overlap: int = 1,
+    rivals: Mapping[str, Forecast] | None = None,
 ) -> tuple[Scoreboard, dict[str, Forecast]]:
     """Runs every baseline on the network's windows and scores all: (scoreboard, {name: Forecast}).
 
-    forecast: the network's quantiles (N, H, Q) and seconds; the rest as in `Scoreboard.build` and `run_baselines`.
+    forecast: the network's quantiles (N, H, Q) and seconds; rivals: those of other models, to be scored beside the
+    baselines; the rest as in `Scoreboard.build` and `run_baselines`.
 
     >>> walk = np.cumsum(np.random.default_rng(0).standard_normal(60))
     >>> mine = Forecast(np.zeros((1, 3, 5)))
     >>> board, forecasts = compare("LSTM", mine, [walk[57:]], [walk[:57]], 1)
     >>> board.network_wins, len(forecasts)
-    (False, 7)
+    (False, 8)
     """
     horizon = np.atleast_2d(np.asarray(truth)).shape[1]
-    forecasts = {**run_baselines(histories, horizon, season, levels, series=series), network: forecast}
+    baselines = run_baselines(histories, horizon, season, levels, series=series)
+    forecasts = {**baselines, **(rivals or {}), network: forecast}
     board = Scoreboard.build(
         forecasts, truth, histories, season, levels, network=network, series=series, overlap=overlap
     )

@@ -60,12 +60,19 @@ def dm_test(loss_a: ArrayLike, loss_b: ArrayLike, horizon: int = 1) -> PairedTes
     mean = float(d.mean())
     variance = _long_run_variance(d - mean, min(horizon, n)) / n
     factor = max(0.0, (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n)
+    if not factor:  # the correction leaves nothing to test
+        return PairedTest(mean, 0.0, 1.0, n)
+    return t_test(mean, variance / factor, float(np.mean(d * d)), n - 1, n, "steps")
+
+
+def t_test(mean: float, variance: float, square: float, freedom: float, count: int, over: str) -> PairedTest:
+    """Student's t of a mean difference; square: the mean squared difference, beside which a variance may be none."""
     # Rounding leaves a variance of about 1e-32 · d² where d is constant: that is none.
-    if variance <= 1e-24 * float(np.mean(d * d)):
+    if variance <= 1e-24 * square:
         statistic = 0.0 if mean == 0 else float(np.copysign(np.inf, mean))
     else:
-        statistic = mean / float(np.sqrt(variance)) * float(np.sqrt(factor))
-    return PairedTest(mean, statistic, _two_sided(statistic, n - 1), n)
+        statistic = mean / float(np.sqrt(variance))
+    return PairedTest(mean, statistic, _two_sided(statistic, freedom), count, over)
 
 
 def _long_run_variance(centred: NDArray[np.float64], horizon: int) -> float:
@@ -78,7 +85,7 @@ def _long_run_variance(centred: NDArray[np.float64], horizon: int) -> float:
     return float(gamma[0] + 2.0 * (weights @ gamma[1:]))
 
 
-def _two_sided(statistic: float, freedom: int) -> float:
+def _two_sided(statistic: float, freedom: float) -> float:
     from scipy.special import stdtr  # scipy.stats would cost 0.5 s to import
 
     return float(2.0 * stdtr(freedom, -abs(statistic)))
@@ -113,19 +120,26 @@ def paired_test(
             "Give one mean loss and one series name a window."
         )
     keep = ~np.isnan(a - b)
+    group, over = units(names)
+    means = [unit_means(x[keep], group[keep]) for x in (a, b)]
+    found = dm_test(means[0], means[1], horizon=1 if over == "series" else overlap)
+    return PairedTest(found.difference, found.statistic, found.p_value, found.count, over)
+
+
+def units(series: Sequence[Hashable]) -> tuple[NDArray[np.int64], str]:
+    """What counts as one observation among windows of several series: its number for each window, and what it is,
+    "series" or "cutoffs", whichever there are more of."""
     place: dict[Hashable, int] = {}
-    by_series: list[int] = []
     by_cutoff: list[int] = []
-    for name in names:
+    for name in series:
         by_cutoff.append(place.get(name, 0))
         place[name] = by_cutoff[-1] + 1
     order = {name: number for number, name in enumerate(place)}
-    by_series = [order[name] for name in names]
     over_series = len(order) >= max(place.values(), default=0)
-    group = np.asarray(by_series if over_series else by_cutoff, dtype=int)[keep]
-    seen = np.unique(group)
-    means = [np.array([x[keep][group == g].mean() for g in seen]) for x in (a, b)]
-    found = dm_test(means[0], means[1], horizon=1 if over_series else overlap)
-    return PairedTest(
-        found.difference, found.statistic, found.p_value, found.count, "series" if over_series else "cutoffs"
-    )
+    numbers = [order[name] for name in series] if over_series else by_cutoff
+    return np.asarray(numbers, dtype=np.int64), "series" if over_series else "cutoffs"
+
+
+def unit_means(losses: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The mean loss of each unit that has one; group: of each window, (N,)."""
+    return np.array([losses[group == g].mean() for g in np.unique(group)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from elman.estimators.forecasting import Forecaster
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.forecasting.plan import Plan
 from elman.evidence.baselines import Forecast
+from elman.evidence.card import About, limits
 from elman.evidence.plots import ForecastPlot
 from elman.evidence.report import Report
 from elman.evidence.scoreboard import Scoreboard, compare
@@ -48,11 +49,13 @@ def judge(
     step_size: int | None = None,
     season: int | None = None,
     max_series: int = SERIES,
+    rivals: Mapping[str, Any] | None = None,
     **training: Any,
 ) -> Judged:
     """Backtests a forecaster and every baseline on the same windows.
 
     The net learns from all series; where there are more than `max_series`, that many, evenly spread, are scored.
+    rivals: other forecasters of the same horizon and context, by name, to be scored beside the baselines.
     season: of the seasonal naive forecast and of MASE, in steps; None: the shortest of the data's frequency.
 
     Raises what `Forecaster.backtest` raises.
@@ -66,32 +69,40 @@ def judge(
             "Cut the empty end off, or judge more windows."
         )
     test = forecaster.backtest(panel, n_windows, step_size, levels=LEVELS, **training)
-    season = _season(forecaster, panel) if season is None else season
-    keep = np.unique(np.linspace(0, len(panel) - 1, min(max_series, len(panel))).round().astype(int))
-    rows = np.concatenate([keep + k * len(panel) for k in range(len(test.windows))])
-    # A window of which too little was observed can neither be forecast from nor judged.
-    rows = rows[np.isfinite(test.truth[rows]).any(1) & np.isfinite(test.forecasts[rows]).all((1, 2))]
+    season = season_of(forecaster, panel) if season is None else season
+    rows = scored(test.truth, panel, max_series)
+    rows = rows[np.isfinite(test.forecasts[rows]).all((1, 2))]  # of these too little was observed to forecast from
     if not len(rows):
         raise DataError("judge: no series has both a recent history and a value in its test windows. Give more data.")
     name = type(test.model.network_.recurrent.cell).__name__
-    mine = Forecast(test.forecasts[rows], test.seconds["fit"], test.seconds["predict"])
+    others = {
+        other: rival.backtest(panel, n_windows, step_size, levels=LEVELS) for other, rival in (rivals or {}).items()
+    }
     step = forecaster.horizon if step_size is None else step_size
     board, _ = compare(
         name,
-        mine,
+        _forecast(test, rows),
         test.truth[rows],
         [test.histories[r] for r in rows],
         season,
         LEVELS,
         series=[test.series[r] for r in rows],
         overlap=-(-forecaster.horizon // step),
+        rivals={other: _forecast(theirs, rows) for other, theirs in others.items()},
     )
     notes = []
-    if len(keep) < len(panel):
-        notes.append(f"Scored on {len(keep)} of {len(panel)} series, evenly spread; the net learned from all.")
+    if max_series < len(panel):
+        notes.append(f"Scored on {max_series} of {len(panel)} series, evenly spread; the net learned from all.")
     if len(panel) > PICTURES:
         notes.append(f"Pictures show the first {PICTURES} of {len(panel)} series.")
     return Judged(test, board, tuple(notes))
+
+
+def scored(truth: np.ndarray, panel: Panel, most: int) -> np.ndarray:
+    """Numbers of the windows to judge by: of `most` series, evenly spread, those with a value; truth: (W N, H)."""
+    keep = np.unique(np.linspace(0, len(panel) - 1, min(most, len(panel))).round().astype(int))
+    rows = np.concatenate([keep + start for start in range(0, len(truth), len(panel))])
+    return rows[np.isfinite(truth[rows]).any(1)]
 
 
 def study(
@@ -102,6 +113,7 @@ def study(
     title: str,
     n_windows: int = 3,
     future: Any = None,
+    rivals: Mapping[str, Any] | None = None,
     resume: bool = False,
     progress: Callable[[], Progress | None] = lambda: None,
     say: Callable[[str], None] = lambda line: None,
@@ -110,7 +122,7 @@ def study(
 
     The folder gets what every run has, `forecast.csv`, and `backtest/`: the run whose forecasts were judged, which saw
     nothing of the test windows. `resume` goes on wherever a killed study stopped. `future`: a table with the
-    covariates known ahead for the steps after the data's end.
+    covariates known ahead for the steps after the data's end. `rivals`: of `judge`.
 
     Raises what `judge` and `Forecaster.fit` raise.
     """
@@ -122,7 +134,8 @@ def study(
         run.create(resume=resume)
     say(f"{title}: {len(panel)} series, {int(panel.lengths.sum())} steps, frequency {panel.freq}.")
     say(f"Backtest: training on all but the last {n_windows} windows of {forecaster.horizon} steps.")
-    judged = judge(forecaster, panel, n_windows=n_windows, folder=folder / BACKTEST, resume=resume, progress=progress())
+    training: dict[str, Any] = {"folder": folder / BACKTEST, "resume": resume, "progress": progress()}
+    judged = judge(forecaster, panel, n_windows=n_windows, rivals=rivals, **training)
     say("Final model: training on all data.")
     forecaster.fit(panel, folder=folder, resume=True, progress=progress())
     if not panel.future or future is not None:
@@ -140,7 +153,24 @@ def make_report(title: str, forecaster: Forecaster, judged: Judged) -> Report:
         training=forecaster.history_.records,
         configuration=forecaster._params(),
         notes=judged.notes,
+        about=_about(forecaster, judged.backtest, judged.scoreboard),
     )
+
+
+def _about(forecaster: Forecaster, test: Backtest, board: Scoreboard) -> About:
+    panel, windows = test.panel, len(test.windows)
+    ends = [min(t[0] for t in panel.times), max(t[-1] for t in panel.times)]
+    first, last = (str(e.astype("datetime64[m]")).replace("T", " ") if e.dtype.kind == "M" else str(e) for e in ends)
+    data = f"{len(panel)} series, {int(panel.lengths.sum())} steps of {panel.freq} from {first} to {last}."
+    names = ", ".join([*panel.past, *panel.future, *panel.static])
+    split = (
+        f"The last {windows} windows of {forecaster.horizon} steps of each series. The model that was judged "
+        f"({BACKTEST}/) had not seen them; the one that is kept has learned from all."
+    )
+    mine = next(row for row in board.rows if row.is_network)
+    inside = f"Its 80 % interval held {mine.coverage80:.0%} of what came, its 95 % interval {mine.coverage95:.0%}."
+    covariates = [f"Covariates: {names}."] if names else []
+    return About([data, *covariates], split, [inside], limits(board.windows, "windows"))
 
 
 def plots_of(test: Backtest, series: int = PICTURES) -> list[ForecastPlot]:
@@ -160,13 +190,18 @@ def plots_of(test: Backtest, series: int = PICTURES) -> list[ForecastPlot]:
     ]
 
 
+def _forecast(test: Backtest, rows: np.ndarray) -> Forecast:
+    return Forecast(test.forecasts[rows], test.seconds["fit"], test.seconds["predict"])
+
+
 def _times(panel: Panel, i: int, back: int, horizon: int) -> np.ndarray | None:
     """The times of a series up to the end of a window; None for integer time, which is shown as steps."""
     times = panel.times[i]
     return times[: len(times) - back + horizon] if times.dtype.kind == "M" else None
 
 
-def _season(forecaster: Forecaster, panel: Panel) -> int:
+def season_of(forecaster: Forecaster, panel: Panel) -> int:
+    """The season by which forecasts are judged, in steps: the forecaster's shortest, else that of the frequency."""
     given = forecaster.season_length
     if given == "auto" or given is None or isinstance(given, str):
         return default_season(panel.freq)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from elman.estimators.transduction.base import TextEstimator
+from elman.evidence.card import of_pairs
 from elman.evidence.judging import cell_of, judged_run, timed
 from elman.evidence.label_study import Examples
 from elman.evidence.phrases import baselines
@@ -90,4 +91,5 @@ def text_report(title: str, estimator: Any, examples: Examples, judged: JudgedTe
         sections=sections,
         training=estimator.history_.records,
         configuration=estimator._params(),
+        about=of_pairs(estimator, examples, labels=False),
     )

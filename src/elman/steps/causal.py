@@ -62,6 +62,7 @@ class StackStep(Causal):
 
     says    what the numbers of y are
     codes   what names are looked up in, or None where x is numbers
+    lists   whether sequences are lists of names, so that any without a space may be one
     """
 
     def __init__(
@@ -74,10 +75,11 @@ class StackStep(Causal):
         head: nn.Linear | None = None,
         says: Says | None = None,
         codes: Names | None = None,
+        lists: bool = False,
     ) -> None:
         super().__init__()
         _check_stack(where, stack)
-        self.where, self.codes = where, codes
+        self.where, self.codes, self.lists = where, codes, lists
         self.reads = frozen(reads or Reads(stack.input_size))
         self.stack, self.pooling = frozen(stack), frozen(pooling or Pool(stack.hidden_size))
         self.head = None if head is None else frozen(head)
@@ -111,7 +113,7 @@ class StackStep(Causal):
         if not isinstance(step, str):
             raise DataError(f"{self.where}: a step must be a name, got {str(step)[:40]!r}. Give text.")
         code = self.codes.encode([[step]], self.where)[0]
-        if not code[0, 0] and len(self.codes.cut(step)) > 1:  # a list of names may have one with a space in it
+        if not code[0, 0] and len(step.split() if self.lists else self.codes.cut(step)) > 1:
             raise DataError(f"{self.where}: a step must be one name, got {step[:40]!r}. Push them one by one.")
         return self.reads.vector(code)
 

@@ -25,6 +25,7 @@ class Pipeline:
     head     None: none
     says     what the numbers of y are; None: just numbers
     codes    what names are looked up in, or None where x is numbers
+    lists    whether sequences are lists of names, see `StackStep`
     """
 
     where: str
@@ -35,6 +36,7 @@ class Pipeline:
     head: nn.Linear | None = None
     says: Says | None = None
     codes: Names | None = None
+    lists: bool = False
 
     def step(self) -> StackStep:
         """One step of it; raises `OptionError` where steps are joined or the stack is bidirectional."""
@@ -43,5 +45,5 @@ class Pipeline:
                 f"{self.where}: the net reads {self.joins.stride} steps as one, with steps after them. "
                 "Train with stride=1."
             )
-        parts = {name: getattr(self, name) for name in ("reads", "pooling", "head", "says", "codes")}
+        parts = {name: getattr(self, name) for name in ("reads", "pooling", "head", "says", "codes", "lists")}
         return StackStep(self.where, self.stack, **parts)

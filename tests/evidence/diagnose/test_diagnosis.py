@@ -169,7 +169,7 @@ def test_other_models_and_what_is_none(tmp_path):
 
     found = diagnose(Net(), Batch(torch.randn(3, 12, 2), torch.randn(3, 12)))
     assert found.need is None and "was not measured" in found.verdict.sentence
-    with pytest.raises(OptionError, match="expected a fitted classifier"):
+    with pytest.raises(OptionError, match="expected a fitted estimator with its data"):
         diagnose(torch.nn.Linear(1, 1), torch.zeros(1))
 
 
@@ -195,9 +195,59 @@ def test_the_command_leaves_numbers_and_pictures(tmp_path, monkeypatch):
     assert kept["verdict"]["fault"] == "vanishing" and kept["layers"][0]["memory"][0] == 1
     text = (tmp_path / "run" / "diagnosis.html").read_text()
     assert text.count("<svg") == 2 and "What the data need" in text
-    elman.LanguageModel(hidden_size=4, max_steps=2).fit("so it goes " * 20).save("words")
-    said = CliRunner().invoke(app, ["diagnose", "words", "first.npz"])
-    assert said.exit_code == 2 and "reads runs of classify, regress and tag" in said.stderr
+    assert CliRunner().invoke(app, ["diagnose", "run"]).exit_code == 2  # without data
+
+
+def test_the_command_reads_what_other_verbs_left(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.txt").write_text("so it goes " * 200)
+    elman.LanguageModel(hidden_size=4, max_steps=2, analyzer="character").fit("so it goes " * 40).save("words")
+    said = CliRunner().invoke(app, ["diagnose", "words", "t.txt"])
+    assert said.exit_code == 0 and "radients" in said.stdout, said.output
+    said = CliRunner().invoke(app, ["diagnose", "words", "t.txt", "--apply"])
+    assert said.exit_code == 2 and "--apply trains classifiers, regressors and taggers" in said.stderr
+    said = CliRunner().invoke(app, ["diagnose", "lstm", "--out", "cell"])
+    assert "memory horizon" in said.stdout and (tmp_path / "cell" / "diagnosis.html").exists()
+    said = CliRunner().invoke(app, ["diagnose", "lstn"])
+    assert said.exit_code == 2 and "did you mean 'lstm'" in said.stderr
+
+
+def test_a_text_that_goes_on_longer_than_gradients_were_followed():
+    """Each letter is the one 12 before it, or not: with windows of 4 steps no gradient ever saw that."""
+    dice = np.random.default_rng(0)
+    letters = list(dice.choice(list("abcd"), 12))
+    for _ in range(6000):
+        letters.append(letters[-12] if dice.random() < 0.9 else dice.choice(list("abcd")))
+    model = elman.LanguageModel(analyzer="character", hidden_size=16, max_steps=60, truncate=4)
+    found = diagnose(model.fit("".join(letters)), "".join(letters))
+    assert found.need is not None and found.need.steps == 12
+    assert found.verdict.fault in ("cut", "vanishing")
+    assert found.explained is not None and found.explained < 0.3
+    if found.verdict.fault == "cut":
+        assert found.verdict.remedies[0].change == {"truncate": 12}
+
+
+def test_forecasts_read_a_season_ago_and_need_little_more():
+    import pandas as pd
+
+    days, dice = pd.date_range("2024-01-01", periods=300), np.random.default_rng(0)
+    week = np.tile([2.0, 3, 5, 4, 6, 9, 7], 43)[:300]
+    frame = pd.concat(
+        pd.DataFrame({"unique_id": shop, "ds": days, "y": week + dice.normal(0, 0.5, 300)}) for shop in "ab"
+    )
+    model = elman.Forecaster(horizon=3, hidden_size=8, max_steps=60).fit(frame)
+    found = diagnose(model, frame)
+    assert found.verdict.fault is None
+    assert found.explained is not None and found.explained > 0.8
+
+
+def test_what_a_detector_or_a_translator_needs_is_not_measured():
+    wave = [np.sin(np.arange(600) / 9)]
+    assert diagnose(elman.AnomalyDetector(max_steps=3).fit(wave), wave).need is None
+    X, y = ["ein Hund", "eine Katze"] * 6, ["a dog", "a cat"] * 6
+    translator = elman.Translator(hidden_size=8, embedding_size=8, max_steps=3).fit(X, y)
+    found = diagnose(translator, (X, y))
+    assert found.need is None and len(found.flows) >= 3
 
 
 def test_a_net_without_data_has_one_picture():

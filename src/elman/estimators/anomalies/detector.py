@@ -45,6 +45,9 @@ class Watched:
     expected: np.ndarray
 
 
+EMPTY = "X must have a value to learn from, got none. Give more normal data."
+
+
 @dataclass(kw_only=True, eq=False, repr=False)
 class AnomalyDetector(OutlierMixin, Estimator):
     """Learns what is normal from sequences held to be normal, and says what is not.
@@ -125,13 +128,21 @@ class AnomalyDetector(OutlierMixin, Estimator):
         self.inputs_ = Numbers.fit(parts.learn, self._at("fit"))
         train, held = self._batches(parts.learn), self._batches(parts.choose)
         if train is None:
-            raise DataError(f"{self._at('fit')}: X must have a value to learn from, got none. Give more normal data.")
+            raise DataError(f"{self._at('fit')}: {EMPTY}")
         self.hash_ = digest([torch.from_numpy(a.copy()) for a in arrays], [], (self.batch_size, self.seed_))
         network = seeded(self.seed_, self._network)
         steps = self.max_steps or enough_steps(len(train))
         then = partial(self._calibrate, parts)
         self._train(network, train, held, steps, folder, resume, progress, then)
         return self
+
+    def batches(self, X: Any) -> PaddedBatches:
+        """Normal sequences as the fitted net takes them in training; raises `DataError` where there is no value."""
+        self._check_fitted()
+        found = self._batches(self.parts(self._arrays(X, "batches")).learn)
+        if found is None:
+            raise DataError(f"{self._at('batches')}: {EMPTY}")
+        return found
 
     def partial_fit(self, X: Any, y: Any = None) -> AnomalyDetector:
         """Goes on with more normal data, once through (or `max_steps`), and sets the thresholds by its own end."""

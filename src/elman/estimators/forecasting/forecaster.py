@@ -118,6 +118,12 @@ class Forecaster(Estimator):
         self._train(network, train, validation, plan.steps, folder, resume, progress)
         return self
 
+    def batches(self, frame: Any) -> SampledWindows:
+        """Random windows of a table as the fitted net takes them in training; raises `DataError`."""
+        self._check_fitted()
+        panel = self.read(frame, self.panel_.freq)
+        return SampledWindows(self._windows(panel, 0), panel.lengths, self.batch_size, EPOCH, self.seed_)
+
     def read(self, frame: Any, freq: str | int | None = None) -> Panel:
         """The table as a `Panel`, by this forecaster's columns; raises `DataError` where it cannot be used."""
         if isinstance(frame, Panel):

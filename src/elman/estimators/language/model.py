@@ -123,6 +123,11 @@ class LanguageModel(Estimator):
         self._train(network, train, self._batches(held) if held else None, steps, folder, resume, progress)
         return self
 
+    def batches(self, X: Any, steps: int | None = None) -> TruncatedBatches:
+        """Texts as the fitted net takes them in training, in windows of so many steps; None: of `truncate`."""
+        self._check_fitted()
+        return self._batches(self._stretches(self._encode(self._texts(X, "batches"), "batches")), steps)
+
     # -- reading ---------------------------------------------------------------------------------------------------
 
     def encode(self, X: Any) -> list[np.ndarray]:
@@ -298,9 +303,9 @@ class LanguageModel(Estimator):
             raise DataError("LanguageModel.fit: X must have a text of two tokens or more, got shorter ones.")
         return stretches
 
-    def _batches(self, codes: list[Tensor]) -> TruncatedBatches:
+    def _batches(self, codes: list[Tensor], steps: int | None = None) -> TruncatedBatches:
         y = [one[1:] if self.size_ else one[1:, 0] for one in codes]
-        return TruncatedBatches([one[:-1] for one in codes], y, self.batch_size, self.truncate, self.seed_)
+        return TruncatedBatches([one[:-1] for one in codes], y, self.batch_size, steps or self.truncate, self.seed_)
 
     def _frequencies(self, codes: list[Tensor]) -> Tensor:
         """How probable each token, or each note, is by its count; one half more of each than there is."""

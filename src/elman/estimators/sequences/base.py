@@ -71,7 +71,8 @@ class SequenceEstimator(PairEstimator, ABC):
         net = getattr(self.network_, "scores", self.network_)
         codes = self.inputs_ if net.front.table is not None else None
         reads, pooling = _reads(net.front, self.inputs_), _pool(net.pooling, net.body.size)
-        return Pipeline(where, net.body.net, reads, net.front.strided, pooling, net.head, self._says(), codes)
+        parts = reads, net.front.strided, pooling, net.head, self._says(), codes
+        return Pipeline(where, net.body.net, *parts, lists=self.per_step)
 
     @abstractmethod
     def _says(self) -> Says:

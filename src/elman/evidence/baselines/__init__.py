@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from elman.errors import UnknownNameError, suggest
 from elman.evidence.baselines.base import Baseline, Forecast, LocalBaseline, Task
+from elman.evidence.baselines.convolution import Convolution
 from elman.evidence.baselines.ets import ETS
 from elman.evidence.baselines.feed_forward import FeedForward
 from elman.evidence.baselines.last_value import LastValue
@@ -20,13 +21,15 @@ from elman.evidence.baselines.seasonal_naive import SeasonalNaive
 from elman.evidence.baselines.structural import Structural
 
 BASELINES: dict[str, type[Baseline]] = {
-    cls.label: cls for cls in (LastValue, SeasonalNaive, ETS, Structural, LinearAutoregression, FeedForward)
+    cls.label: cls
+    for cls in (LastValue, SeasonalNaive, ETS, Structural, LinearAutoregression, FeedForward, Convolution)
 }
 
 __all__ = [
     "BASELINES",
     "ETS",
     "Baseline",
+    "Convolution",
     "FeedForward",
     "Forecast",
     "LastValue",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from elman.evidence.diagnose.diagnosis import Diagnosis
+from elman.evidence.diagnose.diagnosis import COLUMNS, Diagnosis
 from elman.evidence.diagnose.flow import LEFT
 from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 LEAST = 1e-8
 """share of a gradient below which nothing is drawn"""
-COLUMNS = ("layer", "memory horizon", "decay per step", "radius of R", "gates: mean", "dead units")
 LOOKS = ("-", "--", ":", "-.")
 
 
@@ -91,21 +91,15 @@ def to_html(found: Diagnosis) -> str:
         pictures.append(to_svg(need, "How much is explained by how many of the last steps"))
     figures = "".join(f"<figure>{svg}</figure>" for svg in pictures)
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-    rows = "".join(_row(found, number) for number in range(len(found.flows)))
+    rows = "".join(f'<tr><th scope="row">{name}</th>{_cells(cells)}</tr>' for name, *cells in found.rows())
     return (
         f"<p>{escape(found.verdict.sentence)}</p>{f'<ul>{remedies}</ul>' if remedies else ''}"
         f'<div class="plots">{figures}</div><p></p><div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
     )
 
 
-def _row(found: Diagnosis, number: int) -> str:
-    flow, units = found.flows[number], found.units[number]
-    horizon = "unbounded" if np.isinf(flow.horizon) else f"{flow.horizon:.0f} steps"
-    radius = ", ".join(f"{gate} {value:.2f}" for gate, value in units.radius.items()) or "none"
-    gates = ", ".join(f"{gate.name} {gate.mean:.2f}" for gate in units.gates) or "none"
-    name = f"{flow.layer + 1}{' reverse' if flow.reverse else ''}"
-    cells = (horizon, f"{flow.decay:.3f}", radius, gates, f"{units.dead:.0%}")
-    return f'<tr><th scope="row">{name}</th>{"".join(f"<td>{escape(cell)}</td>" for cell in cells)}</tr>'
+def _cells(cells: Sequence[str]) -> str:
+    return "".join(f"<td>{escape(cell)}</td>" for cell in cells)
 
 
 def _mark_need(axes: Axes, found: Diagnosis) -> None:

@@ -49,7 +49,7 @@ class Remedy:
 class Verdict:
     """What is wrong, if anything.
 
-    fault     "vanishing" or "exploding"; None: nothing was found
+    fault     "vanishing", "exploding" or "cut"; None: nothing was found
     sentence  the same with the numbers that say so
     remedies  what to try, most promising first
     """
@@ -69,6 +69,7 @@ def judge(
     norms: Sequence[float] = (),
     clip_norm: float | None = None,
     params: dict[str, Any] | None = None,
+    cut: int | None = None,
 ) -> Verdict:
     """The verdict on a net.
 
@@ -78,6 +79,7 @@ def judge(
     stride     steps of the data that the net joins into one
     norms      of the whole gradient before clipping, over training
     params     of the estimator, for remedies that it has
+    cut        steps after which backpropagation through time was cut in training; None: never
     """
     params = params or {}
     growth, where = max((float(flow.memory.max(initial=0.0)), flow.layer) for flow in flows)
@@ -102,6 +104,9 @@ def judge(
         return Verdict(
             "vanishing", f"Vanishing gradient: {lost}, {wanted}.", tuple(_lengthen(params, each_step=each_step))
         )
+    if cut is not None and need.steps > cut and not found:
+        remedy = Remedy({"truncate": need.steps}, "gradients are followed as far as the data need")
+        return Verdict("cut", f"Backpropagation was cut after {_steps(cut)}, {wanted}.", (remedy,))
     return Verdict(None, f"No fault found: {reached[0].lower()}{reached[1:]}, {wanted}.")
 
 

@@ -1,11 +1,13 @@
 """What a cell computes and how it learns, from the trace that its kernels run.
 
 fold → names → notation → writer → derivation | counts | canvas → unroll → shapes → diagrams → page.
+Why a trained model says what it says: attribution → example → example_page.
 """
 
 from elman.evidence.explain.counts import Counts, counts
 from elman.evidence.explain.derivation import Derivation, backward, derive, equations
 from elman.evidence.explain.diagrams import DIAGRAMS, unrolled
+from elman.evidence.explain.example import Example, explain_example
 from elman.evidence.explain.notation import Equation, align
 from elman.evidence.explain.page import Explanation, explain
 
@@ -14,6 +16,7 @@ __all__ = [
     "Counts",
     "Derivation",
     "Equation",
+    "Example",
     "Explanation",
     "align",
     "backward",
@@ -21,5 +24,6 @@ __all__ = [
     "derive",
     "equations",
     "explain",
+    "explain_example",
     "unrolled",
 ]

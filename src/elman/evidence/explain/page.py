@@ -100,7 +100,7 @@ class Explanation:
         except OSError as problem:
             raise OptionError(f"explain: {folder} cannot be a folder: {problem.strerror}. Name another.") from None
         files = {"explain.html": self.to_html(), "equations.tex": self.to_latex()}
-        files |= {f"{name}.svg": _alone(svg) for name, svg in self.diagrams.items()}
+        files |= {f"{name}.svg": alone(svg) for name, svg in self.diagrams.items()}
         files |= {"cell.c": self.source} if source else {}
         for name, text in files.items():
             write_atomic(folder / name, text.encode())
@@ -165,7 +165,7 @@ def _indexed(text: str) -> str:
     return "".join(f"<sub>{escape(part)}</sub>" if low else escape(part) for part, low in split_indices(text))
 
 
-def _alone(svg: str) -> str:
+def alone(svg: str) -> str:
     """A picture that is its own page, with the colours of a report's."""
     head, rest = svg.split(">", 1)
     return f"{head}>\n<style>{page_style()}\nsvg {{ background: var(--card); }}</style>{rest}"

@@ -1,0 +1,168 @@
+"""A run's card in Markdown: on what data, how split, how good, what it is not good for, and how to have it again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from elman.data.inputs import Names, Numbers
+from elman.evidence.board import markdown_cell, markdown_line
+
+if TYPE_CHECKING:
+    from elman.evidence.report import Report
+
+FEW = 30
+"""test examples below which only large differences are seen"""
+NAMED = 12
+"""classes that are counted by name"""
+SAME_SOURCE = (
+    "What it was judged on comes from where it learned from. Elsewhere, or later, it may be worse: judge it there."
+)
+
+
+@dataclass(frozen=True)
+class About:
+    """What a card says besides the scoreboard; sentences.
+
+    data      what was learned from
+    split     what was judged by, and how it was chosen
+    verdicts  of other looks at the model than the scoreboard
+    limits    what a reader must not conclude
+    """
+
+    data: Sequence[str]
+    split: str
+    verdicts: Sequence[str] = ()
+    limits: Sequence[str] = field(default=(SAME_SOURCE,))
+
+
+def card(report: Report, manifest: Mapping[str, Any]) -> str:
+    """`card.md`: verdicts, data, split, scoreboard, limits, how to have it again, configuration; empty parts left out.
+
+    manifest: of the run, for command, seeds, the data's hash and the environment; {}: none is known
+
+    >>> from elman.evidence.report import Report
+    >>> print(card(Report("Demand", configuration={"cell": {"name": "lstm"}}), {}))
+    # Demand
+    <BLANKLINE>
+    ## Configuration
+    <BLANKLINE>
+    | setting | value |
+    | --- | --- |
+    | cell.name | lstm |
+    <BLANKLINE>
+    """
+    about, board = report.about, report.scoreboard
+    parts = [f"# {markdown_line(report.title)}"]
+    if board is not None:
+        parts.append(f"**{markdown_line(board.sentence())}**")
+    if about is not None:
+        parts += _listed("Verdicts", about.verdicts)
+        parts += _listed("Data", [*about.data, *_hash(manifest)])
+        parts += _listed("Split", [about.split])
+    if board is not None:
+        parts += ["## Scoreboard", board.to_markdown()]
+    parts += _listed("Notes", report.notes)
+    if about is not None:
+        parts += _listed("Limits", [*about.limits, *_seeded(manifest)])
+    parts += _again(manifest)
+    if report.configuration:
+        lines = [f"| {markdown_cell(k)} | {markdown_cell(v)} |" for k, v in flat(report.configuration)]
+        parts += ["## Configuration", "\n".join(["| setting | value |", "| --- | --- |", *lines])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _listed(heading: str, lines: Iterable[str]) -> list[str]:
+    said = "\n".join(f"- {markdown_line(line)}" for line in lines)
+    return [f"## {heading}", said] if said else []
+
+
+def _hash(manifest: Mapping[str, Any]) -> list[str]:
+    known = manifest.get("data_sha256")
+    return [f"SHA-256 of what was learned from, as the net reads it: {known}."] if known else []
+
+
+def _seeded(manifest: Mapping[str, Any]) -> list[str]:
+    seeds = manifest.get("seeds") or {}
+    shown = ", ".join(f"{name} {seed}" for name, seed in seeds.items())
+    return [
+        f"One training, from one seed ({shown}): another may be better or worse. `elman compare` tells by how much."
+    ] * bool(seeds)
+
+
+def _again(manifest: Mapping[str, Any]) -> list[str]:
+    if not manifest:
+        return []
+    program, *words = manifest["command"] or [""]
+    versions = ", ".join(f"{name} {version}" for name, version in manifest["versions"].items())
+    place = f"{manifest['platform']}, {manifest['processor']}, {manifest['device']}, {manifest['threads']} threads"
+    command = shlex.join([Path(program).name, *words])
+    rows = [f"Environment: {versions}; {place}.", f"Started {manifest['started']}."]
+    return ["## Reproduce", f"```bash\n{command}\n```", "\n".join(f"- {row}" for row in rows)]
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Settings as names and texts; nested ones with dots."""
+    rows: list[tuple[str, str]] = []
+    for key, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            rows += flat(value, f"{prefix}{key}.")
+        else:
+            text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
+            rows.append((f"{prefix}{key}", text))
+    return rows
+
+
+# -- what the studies say of their data ----------------------------------------------------------------------------
+
+
+def of_pairs(estimator: Any, examples: Any, *, verdicts: Sequence[str] = (), labels: bool = True) -> About:
+    """Of sequences with labels or texts; estimator: fitted; examples: `Examples`."""
+    data = [
+        f"{len(examples.X)} sequences to learn from, the longest of {estimator.longest_} steps; {reads(estimator)}."
+    ]
+    if labels and hasattr(estimator, "classes_"):
+        every = np.concatenate([np.asarray(v) for v in examples.y]) if estimator.per_step else np.asarray(examples.y)
+        data.append(f"Classes: {shares(every.tolist())}.")
+    return About(
+        data,
+        f"{len(examples.X_test)} sequences to judge by: {examples.how}.",
+        verdicts,
+        limits(len(examples.X_test), "sequences"),
+    )
+
+
+def limits(count: int, unit: str) -> list[str]:
+    """What holds of every run that was judged by so many."""
+    few = f"Only {count} {unit} to judge by: a difference must be large to be seen."
+    return [SAME_SOURCE, *([few] if count < FEW else [])]
+
+
+def reads(estimator: Any) -> str:
+    """What a step of its sequences is."""
+    inputs = estimator.inputs_
+    if isinstance(inputs, Numbers):
+        gaps = f", {len(inputs.gaps)} of which have gaps" if inputs.gaps else ""
+        return f"a step is {len(inputs.mean)} numbers{gaps}"
+    if isinstance(inputs, Names):
+        return f"a step is one of {len(inputs)} names that are known"
+    return "a step is a frame of notes" if inputs is None else "a sequence is a picture"
+
+
+def shares(labels: Sequence[Any]) -> str:
+    """How often each label occurs, the most frequent first.
+
+    >>> shares(["a", "b", "a"])
+    'a 2, b 1'
+    """
+    counts = Counter(labels).most_common()
+    said = ", ".join(f"{name} {count}" for name, count in counts[:NAMED])
+    rest = sum(count for _, count in counts[NAMED:])
+    return said + (f", {len(counts) - NAMED} others {rest}" if rest else "")

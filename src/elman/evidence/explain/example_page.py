@@ -1,0 +1,143 @@
+"""An explained example as a page: which steps mattered, states and gates over time, attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from elman.evidence.explain.example import Example, Inside
+from elman.evidence.plots import FORECAST, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
+from elman.evidence.report import Report
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+UNITS = 48
+"""units of a heat-map at most: those that move most"""
+CURVES = 6
+"""features whose curves are drawn at most: those that most is owed to"""
+TICKS = 24
+"""steps that are named below a heat-map at most"""
+
+
+def to_html(found: Example, title: str) -> str:
+    """`explanation.html`: self-contained, no script; follows the reader's light or dark theme."""
+    parts = [_section_of_steps(found)]
+    if found.attention is not None:
+        weights = to_svg(plot_attention(found), "How much attention each step got")
+        parts.append(("Attention", f'<div class="plots wide"><figure>{weights}</figure></div>'))
+    for inside in found.inside:
+        maps = "".join(
+            f"<figure>{to_svg(plot_inside(found, inside, name), f'{name} of each unit at each step')}</figure>"
+            for name in inside.values
+        )
+        where = f"Layer {inside.layer + 1}" + (", from the end" if inside.reverse else "")
+        parts.append((where, f'<div class="plots">{maps}</div>'))
+    return Report(title, notes=[found.check], sections=dict(parts)).to_html()
+
+
+def _section_of_steps(found: Example) -> tuple[str, str]:
+    said = f"<p>The model says {escape(found.said)}. {escape(found.of)}: what each step adds to it.</p>"
+    if found.x is None:
+        return "Which steps mattered", said + signed_html(found.steps, found.attribution.steps.tolist())
+    svg = to_svg(plot_parts(found), "The sequence, and what each step adds to the answer")
+    return "Which steps mattered", f'{said}<div class="plots wide"><figure>{svg}</figure></div>'
+
+
+def signed_html(names: Sequence[str], parts: Sequence[float]) -> str:
+    """Names as blue as they speak for the answer, as vermilion as they speak against it."""
+    top = max(map(abs, parts), default=0.0) or 1.0
+    spans = []
+    for name, part in zip(names, parts, strict=True):
+        colour = "--forecast" if part >= 0 else "--truth"
+        shade = f"color-mix(in srgb,var({colour}) {60 * abs(part) / top:.0f}%,transparent)"
+        spans.append(f'<span style="background:{shade}" title="{part:+.3f}">{escape(name)}</span>')
+    joined = "" if all(len(name) == 1 for name in names) else " "
+    return f'<p class="attended">{joined.join(spans)}</p>'
+
+
+def plot_parts(found: Example) -> Figure:
+    """Curves of the features that most is owed to; below, what each step adds: blue for the answer, else vermilion."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    parts, x = found.attribution.parts, found.x
+    assert x is not None
+    owed = np.argsort(-np.abs(parts[:, : x.shape[1]]).sum(0), kind="stable")[:CURVES]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 3.6), layout="constrained")
+        above, below = figure.subplots(2, 1, sharex=True)
+        for rank, k in enumerate(sorted(owed)):
+            look = {
+                "color": HISTORY,
+                "linewidth": 1.2,
+                "alpha": 1 - 0.12 * rank,
+                "linestyle": "-" if rank < 1 else "--",
+            }
+            above.plot(x[:, k], label=found.features[k], **look)
+        dress(above, "The sequence", "", "value")
+        if len(owed) > 1:
+            above.legend(frameon=False, fontsize=8, ncols=3, labelcolor=INK)
+        steps = found.attribution.steps
+        below.bar(np.arange(len(steps)), steps, width=0.9, color=[FORECAST if v >= 0 else TRUTH for v in steps])
+        below.axhline(0, color=QUIET, linewidth=0.8)
+        dress(below, f"What each step adds: {found.of}", "step", "")
+    return figure
+
+
+def plot_attention(found: Example) -> Figure:
+    """The weight of each step."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    assert found.attention is not None
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 2.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.bar(np.arange(len(found.attention)), found.attention, width=0.9, color=FORECAST)
+        dress(axes, "Attention", "step", "weight")
+        _name_steps(axes, found)
+    return figure
+
+
+def plot_inside(found: Example, inside: Inside, name: str) -> Figure:
+    """The units that move most, over time: blue above 0, vermilion below; a gate from white, 0, to blue, 1."""
+    from matplotlib import rc_context
+    from matplotlib.colors import LinearSegmentedColormap
+    from matplotlib.figure import Figure
+
+    values = inside.values[name]
+    chosen = np.sort(np.argsort(-values.std(0), kind="stable")[:UNITS])
+    shown, gate = values[:, chosen].T, values.min() >= 0 and values.max() <= 1
+    scale = 1.0 if gate else max(float(np.abs(shown).max()), 1e-9)
+    colours = ["#ffffff", FORECAST] if gate else [TRUTH, "#ffffff", FORECAST]
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.0), layout="constrained")
+        axes = figure.add_subplot()
+        drawn = axes.imshow(
+            shown,
+            aspect="auto",
+            interpolation="nearest",
+            cmap=LinearSegmentedColormap.from_list("signed", colours),
+            vmin=0.0 if gate else -scale,
+            vmax=scale,
+        )
+        bar = figure.colorbar(drawn, ax=axes, pad=0.02)
+        bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
+        bar.ax.tick_params(colors=QUIET, length=0)
+        most = "" if len(chosen) == values.shape[1] else f", the {len(chosen)} of {values.shape[1]} that move most"
+        dress(axes, f"{name.capitalize()}{most}", "step", "unit")
+        axes.margins(0)
+        axes.grid(visible=False)
+        _name_steps(axes, found)
+    return figure
+
+
+def _name_steps(axes: Any, found: Example) -> None:
+    if found.x is None and len(found.steps) <= TICKS:
+        turned = 0 if all(len(name) == 1 for name in found.steps) else 60
+        axes.set_xticks(range(len(found.steps)), found.steps, rotation=turned)
+        axes.set_xlabel("")

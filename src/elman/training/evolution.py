@@ -1,0 +1,199 @@
+"""Weights without gradients: a population of nets around a mean, which moves to where the better ones are (CMA-ES)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from elman.data.batch import Batch, Batches
+from elman.errors import MissingExtraError, OptionError
+from elman.training import randomness
+from elman.training.assembly import check_inputs
+from elman.training.history import History, MetricsLog
+from elman.training.progress import Progress, Silent
+from elman.training.settings import TrainingSettings
+from elman.training.signals import Interrupted, requests_to_stop
+
+MOST = 5000
+"""weights at most: each generation then costs more than it can tell"""
+FULL = 200
+"""weights up to which all their correlations are learned, (n, n); above it their variances alone, as time goes by n³"""
+REVIEWS = 20
+"""validations in the whole time"""
+PARTS = 1000
+"""into which the time is cut for the progress"""
+Fitness = Callable[[nn.Module, Batch], Tensor]
+"""of a net on a batch, a number that is to become small; it needs no gradient"""
+
+
+def mean_loss(model: nn.Module, batch: Batch) -> Tensor:
+    """The learner's own loss, that which gradients descend."""
+    return model.loss(batch)[0]  # type: ignore[operator]
+
+
+@dataclass
+class Evolution:
+    """Trains a `Learner` as `elman.training.loop.fit` does, by the covariance matrix adaptation evolution strategy.
+
+    In each generation λ nets with weights θ_k = m + σ C^½ z_k, z_k ~ N(0, I), are tried on the same batch; m, C and σ
+    then move towards the better half. Up to 200 weights C is a full matrix, above it a diagonal. It starts at the net's
+    initial weights, m, with σ = `sigma` for each; C is that of an even spread. Nets are tried as they predict, without
+    dropout. The net keeps the mean m, the best by validation where there is validation data.
+
+    seconds      wall-clock after which it stops
+    generations  or so many of them; of both whichever comes first
+    fitness      what each net is judged by
+
+    evaluations_   nets tried, each on one batch
+    population_    λ = 4 + 3 ln n
+
+    Raises `OptionError` for a net of more than 5000 weights, `MissingExtraError` without the package cmaes. It is not
+    resumed: one that was killed begins anew. Sources: Hansen & Ostermeier 2001, doi:10.1162/106365601750190398; Ros &
+    Hansen 2008, doi:10.1007/978-3-540-87700-4_30 (diagonal).
+    """
+
+    seconds: float = math.inf
+    generations: int | None = None
+    fitness: Fitness = mean_loss
+    sigma: float = 0.2
+    evaluations_: int = field(default=0, init=False)
+    population_: int = field(default=0, init=False)
+
+    def __call__(
+        self,
+        model: nn.Module,
+        train: Batches,
+        *,
+        settings: TrainingSettings,
+        validation: Batches | None = None,
+        folder: Path | None = None,
+        resume: bool = False,
+        progress: Progress | None = None,
+    ) -> History:
+        """Trains in place, in `folder` with the metrics of a run; of the settings the seed alone counts."""
+        check_inputs(model, train, validation)
+        if self.generations is None and math.isinf(self.seconds):
+            raise OptionError("evolve: seconds and generations are both unlimited, it would never end. Give one.")
+        run = _Run(self, model, validation, MetricsLog(folder), progress or Silent(), settings.seed)
+        model.eval()
+        with requests_to_stop() as request, randomness.isolated(settings.seed), torch.no_grad():
+            run.progress.begin(0, PARTS)
+            try:
+                for batch in endless(train):
+                    run.step(batch)
+                    if run.review() or request.number:
+                        break
+            finally:
+                run.progress.end()
+            if request.number:
+                raise Interrupted("stopped; evolution is not resumed, nothing was kept.", request.number)
+            put(run.weights, run.best)
+        self.evaluations_, self.population_ = run.evaluations, run.strategy.population_size
+        return History(run.metrics.records, run.best_loss, run.best_step, "steps")
+
+
+class _Run:
+    """One evolution under way."""
+
+    def __init__(
+        self,
+        how: Evolution,
+        model: nn.Module,
+        validation: Batches | None,
+        metrics: MetricsLog,
+        progress: Progress,
+        seed: int,
+    ) -> None:
+        self.how, self.model, self.validation, self.metrics, self.progress = how, model, validation, metrics, progress
+        self.metrics.rewind(0)
+        self.weights = [p for p in model.parameters() if p.requires_grad]
+        self.best = nn.utils.parameters_to_vector(self.weights).detach().double().cpu().numpy()
+        self.strategy = strategy_for(self.best, how.sigma, seed)
+        self.best_loss: float | None = None
+        self.best_step: int | None = None
+        self.losses: list[float] = []
+        self.generation, self.evaluations, self.reviews = 0, 0, 0
+        self.began = time.monotonic()
+
+    def step(self, batch: Batch) -> None:
+        """A generation: all nets on one batch, so that they differ in nothing but their weights."""
+        found = []
+        for _ in range(self.strategy.population_size):
+            theta = self.strategy.ask()
+            put(self.weights, theta)
+            loss = float(self.how.fitness(self.model, batch))
+            found.append((theta, loss if math.isfinite(loss) else math.inf))
+        self.strategy.tell(found)
+        self.generation += 1
+        self.evaluations += len(found)
+        self.losses.append(float(np.median([loss for _, loss in found])))
+        self.progress.step(round(PARTS * self.done), 1, self.losses[-1], 0.0, 0)
+
+    @property
+    def done(self) -> float:
+        """The share of the time, or of the generations, that is over."""
+        by_time = (time.monotonic() - self.began) / self.how.seconds
+        return min(1.0, max(by_time, self.generation / (self.how.generations or math.inf)))
+
+    def review(self) -> bool:
+        """Looks at the mean, if it is time, and keeps the best; True where all is over."""
+        done = self.done
+        if done < (self.reviews + 1) / REVIEWS:
+            return False
+        self.reviews = int(done * REVIEWS)
+        mean = self.strategy.mean.copy()
+        put(self.weights, mean)
+        loss = None if self.validation is None else self.validate(self.validation)
+        if loss is None or self.best_loss is None or loss < self.best_loss:
+            self.best, self.best_loss, self.best_step = mean, loss, None if loss is None else self.generation
+        record = {"step": self.generation, "epoch": 1, "loss": float(np.mean(self.losses)), "grad_norm": 0.0, "lr": 0.0}
+        spent = {"items_per_s": None, "seconds": round(time.monotonic() - self.began, 3)}
+        self.metrics.append({**record, "val_loss": loss, **spent, "evaluations": self.evaluations})
+        self.progress.record(self.metrics.records[-1] | {"step": round(PARTS * done)})
+        self.losses.clear()
+        return done >= 1
+
+    def validate(self, batches: Batches) -> float:
+        """The mean fitness of the net as it stands."""
+        pairs = [(float(self.how.fitness(self.model, batch)), len(batch)) for batch in batches.epoch(0)]
+        return sum(loss * count for loss, count in pairs) / sum(count for _, count in pairs)
+
+
+def strategy_for(mean: np.ndarray, sigma: float, seed: int) -> Any:
+    """CMA-ES of so many weights; raises `OptionError` for too many, `MissingExtraError`.
+
+    >>> type(strategy_for(np.zeros(10), 0.1, 0)).__name__, type(strategy_for(np.zeros(1000), 0.1, 0)).__name__
+    ('CMA', 'SepCMA')
+    """
+    try:
+        from cmaes import CMA, SepCMA
+    except ImportError:
+        raise MissingExtraError("evolve: needs cmaes. pip install 'elman[tune]'") from None
+    if len(mean) > MOST:
+        raise OptionError(
+            f"evolve: a net must have at most {MOST} weights to be evolved, got {len(mean)}. "
+            "Give it fewer units (--hidden-size), or one direction (--set bidirectional=false)."
+        )
+    return (CMA if len(mean) <= FULL else SepCMA)(mean=mean, sigma=sigma, seed=seed)
+
+
+def put(weights: Sequence[Tensor], theta: np.ndarray) -> None:
+    """Sets weights to a vector, in place, so that whoever keeps something of them sees that they changed."""
+    parts = torch.from_numpy(theta).split([w.numel() for w in weights])
+    for weight, part in zip(weights, parts, strict=True):
+        weight.copy_(part.view_as(weight))
+
+
+def endless(train: Batches) -> Iterator[Batch]:
+    """The batches of one epoch after another."""
+    for epoch in count():
+        yield from train.epoch(epoch)
