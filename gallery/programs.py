@@ -159,7 +159,7 @@ def draw_machine(page: Page, program: Program, machine: Automaton, states: Any, 
     caption = f"{program.name.capitalize()}: states of the net (two principal components), and the automaton in them"
     with page.picture(program.name, caption, (1, 2), (8.4, 4.2)) as (left, right_side):
         for number, name in enumerate(program.answers):
-            mine = plane[said.ravel() == number]
+            mine = np.unique(plane[said.ravel() == number].round(2), axis=0)  # most lie upon each other
             left.plot(*mine.T, color=COLOURS[number], lw=0, marker=".", ms=3, label=name)
         dress(left, f"{len(flat):,} states", "first component", "second component")
         left.figure.legend(
