@@ -32,7 +32,7 @@ check: $(READY)
 
 # The site in site/, which can be read from the disk, all but its search; tests/docs runs what its pages show.
 docs: $(READY)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Written: site/index.html. With its search: $(BIN)/python -m http.server -d site"
 
 # Forty minutes on a machine that does nothing else; `make bench BENCH=--quick` for two minutes. Faster but wrong is no

@@ -51,7 +51,15 @@ def _expanded(entry: Any, docs: Path) -> Any:
         return {title: [_expanded(below, docs) for below in place]}
     if not place.endswith("/"):
         return entry
-    return {title: [f"{place}index.md", *(f"{place}{path.name}" for path in _beside(docs / place))]}
+    return {title: [f"{place}index.md", *(_with_parts(path, docs) for path in _beside(docs / place))]}
+
+
+def _with_parts(page: Path, docs: Path) -> Any:
+    """A page; with a folder of its name that has pages, too, their heading."""
+    name, parts = page.relative_to(docs).as_posix(), _beside(page.with_suffix(""))
+    if not parts:
+        return name
+    return {_title(page): [name, *(part.relative_to(docs).as_posix() for part in parts)]}
 
 
 def _beside(folder: Path) -> list[Path]:

@@ -14,7 +14,9 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 MEASURED = {"gallery", "results"}
 """folders whose pages are written by what measures them, and show code that has run there"""
-PAGES = sorted(page for page in DOCS.rglob("*.md") if page.parent.name not in MEASURED or page.name == "index.md")
+PAGES = sorted(
+    page for page in DOCS.rglob("*.md") if MEASURED.isdisjoint(page.relative_to(DOCS).parts) or page.name == "index.md"
+)
 
 _BLOCK = re.compile(r"^```(\w*)(?: title=\"(.*)\")?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"`([^`\n]+)`")

@@ -26,7 +26,10 @@ from elman.training.run import RunFolder
 from elman.training.settings import TrainingSettings
 
 ESTIMATORS: dict[str, type[Estimator]] = {}
-_STACK = ("cell", "hidden_size", "num_layers", "dropout", "layer_norm", "zoneout", "recurrent_dropout", "backend")
+_STACK = (
+    *("cell", "hidden_size", "num_layers", "dropout", "layer_norm", "zoneout", "recurrent_dropout", "residual"),
+    "backend",
+)
 
 
 class NotYetFittedError(ElmanError, NotFittedError):
@@ -38,8 +41,8 @@ class Estimator(BaseEstimator):
     """A recurrent net for one problem shape: `fit`, `predict`, `save`, and `elman.load` to have it back.
 
     cell          name in `elman.CATALOGUE`, or your own `Cell`
-    hidden_size, num_layers, dropout, layer_norm, zoneout, recurrent_dropout, backend   of the `Recurrent` stack
-    max_steps, batch_size, learning_rate, weight_decay, warmup, average, clip_norm, patience, validate_every,
+    hidden_size, num_layers, dropout, layer_norm, zoneout, recurrent_dropout, residual, backend   of the `Recurrent`
+    max_steps, batch_size, optimizer, learning_rate, weight_decay, warmup, average, clip_norm, patience, validate_every,
     precision, accelerator   of the training: see `TrainingSettings`
     random_state  an int gives the same net again
 
@@ -58,9 +61,11 @@ class Estimator(BaseEstimator):
     layer_norm: bool = False
     zoneout: float = 0.0
     recurrent_dropout: float = 0.0
+    residual: bool = False
     backend: str = "auto"
     max_steps: int | None = None
     batch_size: int = 64
+    optimizer: str = "adamw"
     learning_rate: float = 0.01
     weight_decay: float = 1e-4
     warmup: int | float = 0.1

@@ -32,10 +32,12 @@ class TrainingSettings(BaseModel):
     truncate: int | None = Field(default=None, ge=1)
     """steps of a window of truncated backpropagation through time; read by whoever makes the batches"""
 
+    optimizer: Literal["adamw", "adam", "rmsprop", "sgd"] = "adamw"
+    """what makes a step of a gradient; sgd has Nesterov's momentum of 0.9"""
     learning_rate: float = Field(default=1e-3, gt=0)
-    """AdamW's η at its peak"""
+    """the optimiser's η at its peak"""
     weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's λ, on matrices only: a bias or a per-unit vector is never decayed"""
+    """the optimiser's λ, on matrices only: a bias or a per-unit vector is never decayed"""
     clip_norm: float | None = Field(default=1.0, gt=0)
     """largest L2 norm of the whole gradient; None: never clipped"""
     warmup: int | float = Field(default=0.0, ge=0)

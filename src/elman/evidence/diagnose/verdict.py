@@ -159,6 +159,10 @@ def _lengthen(params: dict[str, Any], *, each_step: bool) -> list[Remedy]:
         )
     if cell in GATED - {"gru"}:
         found.append(Remedy({"cell": "gru"}, "fewer gates between a step and the next"))
+    if cell in ("lstm", "gru"):
+        found.append(Remedy({"cell": f"steep_{cell}"}, "steeper gates are open or shut, and keep or forget all"))
+    if params.get("num_layers", 1) > 1 and params.get("residual") is False:
+        found.append(Remedy({"residual": True}, "gradients pass a layer by; He et al. 2015, arXiv:1512.03385"))
     if not each_step and params.get("pooling") == "last":
         found.append(Remedy({"pooling": "attention"}, "every step has a short path to the loss"))
     return found
@@ -175,6 +179,8 @@ def _tame(params: dict[str, Any]) -> list[Remedy]:
         found.append(Remedy({"clip_norm": 1.0}, "a step is then never longer than the gradient's direction is sure"))
     if rate is not None:
         found.append(Remedy({"learning_rate": rate / 5}, "smaller steps do not leave the region where R is tame"))
+    if params.get("optimizer") == "sgd":
+        found.append(Remedy({"optimizer": "adamw"}, "steps of like length, whatever the gradient's"))
     if not params.get("layer_norm"):
         found.append(Remedy({"layer_norm": True}, "pre-activations keep their scale; Ba et al. 2016, arXiv:1607.06450"))
     return found
