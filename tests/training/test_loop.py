@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import io
 import math
+import signal
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import elman
 from elman.data.batch import Batch
 from elman.errors import DataError, OptionError
 from elman.training.average import WeightAverage
@@ -270,3 +273,31 @@ def test_progress_is_silent_by_default_and_an_unknown_mode_is_told(capsys):
     assert capsys.readouterr() == ("", "")
     with pytest.raises(OptionError, match="did you mean 'plain'"):
         progress_for("plane")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "rmsprop", "sgd"])
+def test_every_optimiser_learns_and_goes_on_as_if_it_had_not_stopped(optimizer, tmp_path):
+    X = [np.full(4, value) for value in np.linspace(-1, 1, 40)]
+    given = {"hidden_size": 4, "optimizer": optimizer, "learning_rate": 0.01, "dropout": 0.0, "noise": 0.0}
+    y = [float(x[0]) for x in X]
+    whole = elman.SequenceRegressor(**given, max_steps=60).fit(X, y)
+    assert whole.score(X, y) > 0.5
+    run = tmp_path / "run"
+
+    class Stops:
+        """A progress that asks for the end half-way, as Ctrl-C does."""
+
+        def step(self, step, epoch, loss, norm, items):
+            if step == 30:
+                signal.raise_signal(signal.SIGINT)
+
+        def begin(self, *_):
+            pass
+
+        record = end = begin
+
+    with pytest.raises(KeyboardInterrupt):
+        elman.SequenceRegressor(**given, max_steps=60).fit(X, y, folder=run, progress=Stops())
+    assert (run / "checkpoint.safetensors").exists()
+    again = elman.SequenceRegressor(**given, max_steps=60).fit(X, y, folder=run, resume=True)
+    assert again.predict(X).tolist() == whole.predict(X).tolist()

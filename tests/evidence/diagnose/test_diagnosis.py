@@ -13,7 +13,7 @@ import elman
 from elman.cli.app import app
 from elman.errors import OptionError
 from elman.evidence.diagnose import Flow, Need, diagnose, need_of
-from elman.evidence.diagnose.picture import to_html
+from elman.evidence.diagnose.picture import plot_norms, to_html
 from elman.evidence.diagnose.remedies import try_remedies
 from elman.evidence.diagnose.verdict import judge
 
@@ -248,6 +248,17 @@ def test_what_a_detector_or_a_translator_needs_is_not_measured():
     translator = elman.Translator(hidden_size=8, embedding_size=8, max_steps=3).fit(X, y)
     found = diagnose(translator, (X, y))
     assert found.need is None and len(found.flows) >= 3
+
+
+def test_norms_are_drawn_before_and_after_clipping():
+    X, y = first(np.random.default_rng(0), 100)
+    model = elman.SequenceClassifier(**BASE | {"max_steps": 30, "clip_norm": 0.01, "pooling": "last"}).fit(X, y)
+    found = diagnose(model, (X, y))
+    figure = plot_norms(found)
+    assert figure is not None and found.clipped == 1
+    before, after, *_ = figure.axes[0].lines
+    assert np.asarray(before.get_ydata()).tolist() == model.history_.column("grad_norm")
+    assert np.asarray(after.get_ydata()).max() == 0.01
 
 
 def test_a_net_without_data_has_one_picture():

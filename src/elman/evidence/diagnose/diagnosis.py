@@ -24,6 +24,8 @@ class Diagnosis:
     need     of the data; None where there are none to learn from
     explained  R² of the model on the data; None likewise
     verdict  in one sentence, with remedies
+    clipped  share of the training's records in which the gradient was longer than the limit
+    norms, limit   of the gradient before clipping, in each record of the training; what it was clipped to
     """
 
     flows: list[Flow]
@@ -32,7 +34,8 @@ class Diagnosis:
     explained: float | None
     verdict: Verdict
     clipped: float | None = field(default=None)
-    """share of the training's records in which the gradient was longer than the limit"""
+    norms: tuple[float, ...] = field(default=())
+    limit: float | None = field(default=None)
 
     def __str__(self) -> str:
         lines = [self.verdict.sentence]
@@ -65,6 +68,7 @@ class Diagnosis:
         verdict = {"fault": self.verdict.fault, "sentence": self.verdict.sentence}
         remedies = [{"change": r.change, "why": r.why} for r in self.verdict.remedies]
         known = {"need": need, "explained": self.explained, "clipped": self.clipped}
+        known |= {"norms": _rounded(np.array(self.norms)), "limit": self.limit}
         return {"verdict": verdict | {"remedies": remedies}, **known, "layers": layers}
 
 
@@ -118,4 +122,4 @@ def diagnose(model: Any, batch: Any) -> Diagnosis:
     )
     clipped = None if limit is None or not norms else float(np.mean(np.array(norms) > limit))
     units = [units_of(record) for record in records]
-    return Diagnosis(found, units, subject.need, subject.explained, verdict, clipped)
+    return Diagnosis(found, units, subject.need, subject.explained, verdict, clipped, tuple(norms), limit)

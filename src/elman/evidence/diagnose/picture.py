@@ -82,13 +82,39 @@ def plot_need(found: Diagnosis) -> Figure | None:
     return figure
 
 
+def plot_norms(found: Diagnosis) -> Figure | None:
+    """The gradient's norm over training, before and after clipping; None where no training is known."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    norms = np.array([norm if np.isfinite(norm) else np.nan for norm in found.norms])
+    if len(norms) < 2 or not np.isfinite(norms).any():
+        return None
+    with rc_context(STYLE):
+        figure = Figure(figsize=(5.4, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        at = np.arange(1, len(norms) + 1)
+        axes.plot(at, norms, color=TRUTH, lw=1.3, marker="o", ms=3, label="before clipping")
+        if found.limit is not None:
+            axes.plot(at, np.minimum(norms, found.limit), color=FORECAST, lw=1.6, label="after")
+            axes.axhline(found.limit, color=QUIET, lw=1, ls=":", label="the limit")
+        axes.set_yscale("log")
+        share = "" if found.clipped is None else f", {found.clipped:.0%} clipped"
+        dress(axes, f"Norm of the gradient{share}", "record of the training", "norm")
+        figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8.5, labelcolor=INK)
+    return figure
+
+
 def to_html(found: Diagnosis) -> str:
-    """The section of a report: the verdict, its remedies, both pictures, a table of the layers."""
+    """The section of a report: the verdict, its remedies, pictures, a table of the layers."""
     remedies = "".join(f"<li><code>{escape(r.flags)}</code>: {escape(r.why)}</li>" for r in found.verdict.remedies)
     pictures = [to_svg(plot_gradients(found), "What is left of the gradient by lag")]
     need = plot_need(found)
     if need is not None:
         pictures.append(to_svg(need, "How much is explained by how many of the last steps"))
+    norms = plot_norms(found)
+    if norms is not None:
+        pictures.append(to_svg(norms, "The gradient's norm over training, before and after clipping"))
     figures = "".join(f"<figure>{svg}</figure>" for svg in pictures)
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     rows = "".join(f'<tr><th scope="row">{name}</th>{_cells(cells)}</tr>' for name, *cells in found.rows())
