@@ -150,7 +150,7 @@ def reads(estimator: Any) -> str:
     inputs = estimator.inputs_
     if isinstance(inputs, Numbers):
         gaps = f", {len(inputs.gaps)} of which have gaps" if inputs.gaps else ""
-        return f"a step is {len(inputs.mean)} numbers{gaps}"
+        return f"a step is {len(inputs.mean)} number{'s' * (len(inputs.mean) > 1)}{gaps}"
     if isinstance(inputs, Names):
         return f"a step is one of {len(inputs)} names that are known"
     return "a step is a frame of notes" if inputs is None else "a sequence is a picture"
