@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from elman.cells import find_cell, name_of
 from elman.cli import labels, texts
 from elman.cli.jobs import build, load_cells, print_board, read_labelled, run_folder, talk
 from elman.cli.language_jobs import read_judged_corpus
@@ -25,6 +26,9 @@ KINDS = {
     "generate": "LanguageModel",
     **{verb: kind for verbs in (labels.VERBS, texts.VERBS) for verb, (kind, _) in verbs.items()},
 }
+
+VARIED = ("cell", "num_layers", "hidden_size", "random_state")
+"""arguments of the estimator that a comparison sets"""
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,9 @@ def run_compare(
     wanted = {name: value for name, value in grid.items() if value is not None}
     say = talk()["say"]
     found = compare(estimator, data, cells=chosen, **wanted, **options, folder=folder, resume=resume, say=say)
-    Report(title, scoreboard=found, sections=sections(found), configuration=estimator._params()).write(
-        RunFolder(folder)
-    )
+    shown = {"cells": chosen, **wanted}
+    configuration = shown | {name: v for name, v in estimator._params().items() if name not in VARIED}
+    Report(title, scoreboard=found, sections=sections(found), configuration=configuration).write(RunFolder(folder))
     print_board(found)
     print(f"\nReport: {folder / 'report.html'}")
     _next(asked, found)
@@ -89,6 +93,6 @@ def run_compare(
 
 def _next(asked: Asked, found: Comparison) -> None:
     row = next(row for row in found.rows if row.model == found.recommendation.model)
-    if row.is_network:
-        shape = f"--cell {row.group} --layers {row.depth} --hidden-size {row.width}"
-        print(f"Train it: elman {asked.verb} {asked.files[0]} {shape}, and the columns as here")
+    if row.group is not None:
+        shape = f"--cell {name_of(find_cell(row.group))} --layers {row.depth} --hidden-size {row.width}"
+        print(f"Train it: elman {asked.verb} {asked.files[0]} {shape}, and all else as above but --seeds, --out")

@@ -46,10 +46,15 @@ def explain(
         run_example(Path(cell), on, row, step, cells, out)
         return
     from elman.cli.jobs import load_cells
+    from elman.errors import OptionError
     from elman.evidence.explain import DIAGRAMS
     from elman.evidence.explain import explain as told
 
     load_cells(cells, cell)
+    if Path(cell).is_dir():
+        raise OptionError(
+            f"elman explain: {cell} holds a run; say what it is asked about: --on TEXT or --on FILE --row N."
+        )
     found = told(cell, input_size, hidden_size, layers, bidirectional=bidirectional, shapes=tuple(shape or DIAGRAMS))
     if out is None:
         print(found.source if c else found)

@@ -9,6 +9,7 @@ from typing import Any
 
 from elman.cli.jobs import kept_columns, load_cells
 from elman.data.examples import read_examples
+from elman.data.inputs import Names
 from elman.errors import OptionError
 from elman.estimators import load
 from elman.evidence.explain.example import explain_example
@@ -38,6 +39,8 @@ def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | No
 def _example(run: Path, model: Any, on: str, row: int) -> tuple[Any, tuple[str, ...]]:
     """A sequence and the names of its features: of a file the one asked for, else the text itself."""
     if not Path(on).is_file():
+        if not isinstance(getattr(model, "inputs_", None), Names):
+            raise OptionError(f"elman explain: --on: no such file, {on}, and {run} reads numbers. Check the name.")
         if Path(on).suffix in {".csv", ".tsv", ".npz", ".ts", ".parquet", ".jsonl", ".conll"}:
             raise OptionError(f"elman explain: --on: no such file, {on}. Check the name, or give a text.")
         return on, ()

@@ -203,4 +203,4 @@ def _lines(verb: str, tuned: Tuned) -> list[str]:
         return []
     words = [f"{FLAGS[name]} {value}" for name, value in tuned.changes.items() if name in FLAGS]
     words += [f"--set {shlex.quote(f'{name}={shorten(v)}')}" for name, v in tuned.changes.items() if name not in FLAGS]
-    return [f"The best as options of elman {verb}: {' '.join(words)}"]
+    return [f"The best as options of elman {verb}, beside those above: {' '.join(words)}"]

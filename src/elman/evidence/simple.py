@@ -17,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardScaler
 
 from elman.data.inputs import Names, as_numbers, is_text
+from elman.errors import DataError
 from elman.estimators.sequences.base import SequenceEstimator
 
 Array = np.ndarray
@@ -28,6 +29,10 @@ def baselines(estimator: SequenceEstimator, X: Sequence[Any], y: Any) -> dict[st
         found: dict[str, Any] = {"most frequent label": FrequentLabel()}
     else:
         numbers = np.asarray(y).dtype.kind == "f" and not hasattr(estimator, "predict_proba")
+        if not numbers and len(np.unique(y)) < 2:
+            raise DataError(
+                f"y must have two classes or more, got only {np.unique(y).tolist()[0]!r}. Give data of both."
+            )
         guess = DummyRegressor() if numbers else DummyClassifier()
         linear = Ridge() if numbers else LogisticRegression(max_iter=1000)
         found = {"mean" if numbers else "majority": make_pipeline(_flat(), guess), "linear": _linear(X, linear)}

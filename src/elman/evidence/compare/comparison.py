@@ -15,7 +15,7 @@ from elman.estimators.base import Estimator, whole
 from elman.evidence.board import Board, rank, text
 from elman.evidence.compare.contests import Contest, contest_of
 from elman.evidence.compare.crossed import Pairs
-from elman.evidence.compare.entrants import CELLS, DEPTHS, Budget, Entrant, baselines, count, grid
+from elman.evidence.compare.entrants import CELLS, DEPTHS, Budget, Entrant, baselines, changed, count, grid
 from elman.evidence.compare.kept import Kept, Outcome
 from elman.evidence.compare.recommend import Recommendation, recommend
 
@@ -167,8 +167,7 @@ def compare(
 ) -> Comparison:
     """Which cell, how deep and how wide; or no recurrent network, for a simpler model is as good.
 
-    Trains the estimator with each cell, depth and width from several seeds, and every baseline of its problem, on the
-    same data, and tests all differences at once.
+    Trains the estimator with each of these, and every baseline, on the same data, and tests all differences at once.
 
     estimator   all other arguments are taken from it
     data        X and y; a table for a `Forecaster`; a `Corpus` for a `LanguageModel`; or `Examples`, split already
@@ -181,35 +180,35 @@ def compare(
     Raises `OptionError`, `DataError`, `RunError`, each in one line.
 
     >>> import elman, numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> X = [rng.standard_normal(12) for _ in range(60)]
-    >>> y = [float(x[0]) for x in X]
+    >>> X = list(np.random.default_rng(0).standard_normal((60, 12)))
     >>> net = elman.SequenceRegressor(hidden_size=4, max_steps=5, bidirectional=False)
-    >>> found = elman.compare(net, X, y, cells=["elman"], depths=[1], seeds=1)
+    >>> found = elman.compare(net, X, [x[0] for x in X], cells=["elman"], depths=[1], seeds=1)
     >>> found.recommendation.model in [row.model for row in found.rows]
     True
     """
     whole("compare", "seeds", seeds)
     budget = Budget(parameters, seconds)
-    contest = contest_of(estimator, *data, **options)
     cells, depths = list(cells), list(depths)
+    if widths:
+        estimator = changed(estimator, hidden_size=max(widths))  # the baselines among the nets are as wide
+    contest = contest_of(estimator, *data, **options)
+    entered = grid(estimator, cells, depths, widths, budget, contest)
     names = [name_of(find_cell(cell, "compare")) for cell in cells]
     asked = {"estimator": type(estimator).__name__, "cells": names, "depths": depths, "widths": list(widths)}
-    kept = Kept(folder, asked | {"parameters": parameters, "seconds": seconds}, resume=resume)
+    kept = Kept(folder, {**asked, "parameters": parameters, "seconds": seconds}, resume=resume)
     outcomes: dict[str, list[Outcome]] = {}
 
     def enter(entrant: Entrant) -> Entrant:
         for seed in range(seeds if entrant.draws else 1):
-            outcome = kept.get(entrant.name, seed) or kept.add(
-                entrant.name, seed, _run(entrant.model_for(seed), contest)
-            )
+            outcome = kept.get(entrant.name, seed)
+            outcome = outcome or kept.add(entrant.name, seed, _run(entrant.model_for(seed), contest))
             outcomes.setdefault(entrant.name, []).append(outcome)
             start = f", seed {seed + 1} of {seeds}" if entrant.draws else ""
             say(f"{entrant.name}{start}: {contest.measure} {text(outcome.score, 3)}, {outcome.fit_seconds:.1f} s.")
         return entrant
 
     simple = [enter(entrant) for entrant in baselines(contest.baselines(), budget, contest)]
-    nets = [enter(entrant) for entrant in grid(estimator, cells, depths, widths, budget, contest)]
+    nets = [enter(entrant) for entrant in entered]
     return Comparison.build([*simple, *nets], outcomes, contest)
 
 

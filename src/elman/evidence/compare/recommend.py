@@ -59,7 +59,9 @@ def recommend(rows: Sequence[Judged], pairs: Pairs, measure: str) -> Recommendat
         return Recommendation(better[0].model, True, sentence, deeper)
     ahead = [row for row in nets if all(pairs.beats(row.model, other.model, ALPHA) for other in others)]
     if best not in ahead:
-        lesser, how = min(rival, best, key=lambda row: row.cost), "smaller" if rival.cost else "simpler"
+        above = [row for row in rows[: rows.index(best)] if row.group is None]  # by score, though it may be chance
+        lesser = min([*(above or [rival]), best], key=lambda row: row.cost)
+        how = "smaller" if lesser.cost else "simpler"
         sentence = (
             f"No winner: nothing tells {best.model}, the best recurrent network, from {rival.model} "
             f"({_p(pairs, best.model, rival.model)}). Prefer the {how}, {lesser.model}."

@@ -66,8 +66,10 @@ def need_of(x: Sequence[np.ndarray], y: Sequence[np.ndarray], seed: int = 0) -> 
     rows, steps, _ = blocks.shape
     half = rows // 2
     none = Need(0, 0.0, *(np.empty(0) for _ in range(3)))
+    if half < 20:
+        return none
     spread = targets[:half].std(0)
-    if half < 20 or not (spread > 0).any():
+    if not (spread > 0).any():
         return none
     targets = (targets[:, spread > 0] - targets[:half, spread > 0].mean(0)) / spread[spread > 0]
     truth = targets[half:]

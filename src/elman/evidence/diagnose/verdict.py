@@ -95,7 +95,8 @@ def judge(
     if need is None:
         return Verdict(None, f"{reached}; what the data need was not measured.")
     if need.steps == 0:
-        return Verdict(None, f"{reached}; how far the data need it, a linear reading cannot tell.")
+        says = "" if explained is None else f"; the net explains {max(explained, 0):.0%}"
+        return Verdict(None, f"{reached}; how far the data need it, a linear reading of these cannot tell{says}.")
     net = "" if explained is None else f", the net {max(explained, 0):.0%}"
     wanted = f"the data need {_steps(need.steps)} (a linear reading of them explains {need.explained:.0%}{net})"
     if not found and coverage(flows, -(-need.steps // stride), each_step=each_step) < ENOUGH:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.data.inputs import Names
-from elman.errors import OptionError
+from elman.errors import DataError, OptionError
 from elman.estimators import LanguageModel
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.explain.attribution import Attribution, integrated_gradients
@@ -82,6 +82,8 @@ class Example:
 
 SHOWN = 8
 """steps that are named in text"""
+GREATEST = 1e6
+"""standard deviations from the mean beyond which a number is taken for a mistake"""
 CLOSE = 0.05
 """gap above which the parts are not to be trusted"""
 
@@ -126,6 +128,10 @@ def _labelled(model: SequenceEstimator, x: Any, step: int | None) -> Example:
     answer, said, of = _answer(model, z)
     if model.per_step:
         said, of = f"{said} at step {at}", f"{of} at step {at}"
+    if not torch.isfinite(z).all() or float(given.abs().max()) > GREATEST:
+        raise DataError(
+            f"explain: numbers must be within ±{GREATEST:g} standard deviations of the mean. Check the sequence."
+        )
     found = integrated_gradients(lambda v: answer(scores(v)), given, torch.zeros_like(given))
     looks: Any = model if model.pooling == "attention" and hasattr(model, "attention") else None
     steps = model.inputs_.cut(x) if named else [str(t) for t in range(count)]
