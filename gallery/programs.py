@@ -290,7 +290,7 @@ def make(page: Page) -> None:
           finite number of states is enough.
 
         The net answers after each symbol and is told what was right. It starts with strings of 3 symbols; whenever
-        those are mastered they get one longer. Adam at {RATE}, {ROWS} new strings a step, {len(list(seeds))} seed(s).
+        those are mastered they get one longer. Adam at {RATE}, {ROWS} new strings a step, {len(list(seeds))} seeds.
 
         ## Learned
         """

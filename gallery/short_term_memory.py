@@ -115,7 +115,7 @@ def make(page: Page) -> None:
           explains nothing, and solved is {1 - Adding.solved / Adding.naive_loss:.0%}.
 
         All get the same: one layer of {HIDDEN} units, a linear head, Adam at {RATE} with gradients clipped to norm 1,
-        at most {steps} steps of 32 new sequences, {len(seeds)} seed(s). Training ends before when the task is solved:
+        at most {steps} steps of 32 new sequences, {len(seeds)} seeds. Training ends before when the task is solved:
         a cross-entropy below {Copying.solved}, a squared error below {Adding.solved}, over 50 steps. The weights are
         not the same in number: the LSTM has four times those of Elman's net.
         """

@@ -204,7 +204,7 @@ def make(page: Page) -> None:
         {task.naive_loss:.3f}; solved is a mean of {task.solved} over the last 50 steps of training. Every net has
         {HIDDEN} units and one layer, every training at most {steps} steps of 32 new sequences, gradients clipped to
         norm 1 unless said otherwise. Of two learning rates each optimiser has the one that did better with the first
-        seed. Medians over {len(seeds)} seed(s); seconds on one core, which was shared.
+        seed. Medians over {len(seeds)} seeds; seconds on one core, which was shared.
         """
     )
     found = [measure(trial, task, seeds, steps) for trial in trials]

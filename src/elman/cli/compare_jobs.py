@@ -9,6 +9,7 @@ from typing import Any
 
 from elman.cells import find_cell, name_of
 from elman.cli import labels, texts
+from elman.cli.again import trained_by
 from elman.cli.jobs import build, load_cells, print_board, read_labelled, run_folder, talk
 from elman.cli.language_jobs import read_judged_corpus
 from elman.cli.text_jobs import with_texts
@@ -88,11 +89,11 @@ def run_compare(
     Report(title, scoreboard=found, sections=sections(found), configuration=configuration).write(RunFolder(folder))
     print_board(found)
     print(f"\nReport: {folder / 'report.html'}")
-    _next(asked, found)
+    _next(found)
 
 
-def _next(asked: Asked, found: Comparison) -> None:
+def _next(found: Comparison) -> None:
     row = next(row for row in found.rows if row.model == found.recommendation.model)
     if row.group is not None:
-        shape = f"--cell {name_of(find_cell(row.group))} --layers {row.depth} --hidden-size {row.width}"
-        print(f"Train it: elman {asked.verb} {asked.files[0]} {shape}, and all else as above but --seeds, --out")
+        shape = {"--cell": name_of(find_cell(row.group)), "--layers": row.depth, "--hidden-size": row.width}
+        print(f"Train it: {trained_by([str(word) for pair in shape.items() for word in pair], shape)}")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from elman.cli.again import trained_by
 from elman.cli.jobs import (
     build,
     load_cells,
@@ -125,7 +125,7 @@ def run_tune(
         counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
         ready = partial(load_cells, asked.cells, first)
         tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
-        lines = _lines(asked.verb, tuned)
+        lines = _lines(tuned)
         outcome = data.judge(tuned, folder, title=title, **talk())
     if data.columns is not None:
         write_columns(folder, data.columns)
@@ -197,10 +197,12 @@ READ: dict[str, Callable[[Asked, Any], Data]] = {
 }
 
 
-def _lines(verb: str, tuned: Tuned) -> list[str]:
-    """The best arguments as the verb takes them."""
+def _lines(tuned: Tuned) -> list[str]:
+    """The command that trains the best."""
     if not tuned.changes:
         return []
-    words = [f"{FLAGS[name]} {value}" for name, value in tuned.changes.items() if name in FLAGS]
-    words += [f"--set {shlex.quote(f'{name}={shorten(v)}')}" for name, v in tuned.changes.items() if name not in FLAGS]
-    return [f"The best as options of elman {verb}, beside those above: {' '.join(words)}"]
+    found: list[str] = []
+    for name, value in tuned.changes.items():
+        found += [FLAGS[name], str(value)] if name in FLAGS else ["--set", f"{name}={shorten(value)}"]
+    replaced = {FLAGS.get(name, name) for name in tuned.changes}
+    return [f"Train the best: {trained_by(found, replaced, cell='cell' not in tuned.changes)}"]
