@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 from rivals import KalmanReadout, MarkovFilter, WindowNet
-from sklearn.base import clone
 
 from elman.estimators import SequenceRegressor
-from elman.evidence.board import ALPHA, text
+from elman.estimators.base import changed
+from elman.evidence.board import ALPHA, p_text, text
+from elman.evidence.compare.entrants import count
 from elman.evidence.judging import timed
 from elman.evidence.label_study import Examples
-from elman.evidence.labels import LabelBoard, Labelled
+from elman.evidence.labels import LabelBoard, Labelled, joined
 from elman.evidence.simple import baselines
 from elman.evidence.speed.clock import interleave, quartiles
 
@@ -105,7 +106,7 @@ class Task:
 
 
 def _p(p: float | None) -> str:
-    return f"p = {text(1.0 if p is None else p, 3)}".replace("= <", "< ")
+    return p_text(1.0 if p is None else p)
 
 
 def duration(seconds: float) -> str:
@@ -138,7 +139,7 @@ def methods(estimator: Any, X: Sequence[Any], y: Any) -> list[Method]:
         found.append(Method(f"feed-forward, {seen} steps", "feed-forward", window, False, 1))
     else:
         found.append(Method("feed-forward, all at once", "feed-forward", known["feed-forward"][1]))
-    both, wide = copied(estimator, bidirectional=True), copied(estimator, bidirectional=True, body="convolution")
+    both, wide = changed(estimator, bidirectional=True), changed(estimator, bidirectional=True, body="convolution")
     return [
         *found,
         Method("convolution", "convolution", known["convolution"][1]),
@@ -146,12 +147,6 @@ def methods(estimator: Any, X: Sequence[Any], y: Any) -> list[Method]:
         Method("convolution, both ways", "convolution", wide, None),
         Method("LSTM, both ways", "recurrent", both, None),
     ]
-
-
-def copied(estimator: Any, **options: Any) -> Any:
-    """The same, not fitted, with other options."""
-    copy: Any = clone(estimator)
-    return copy.set_params(**options)
 
 
 def _options(estimator: Any) -> dict[str, Any]:
@@ -166,14 +161,13 @@ def label_rows(estimator: Any, examples: Examples, pieces: int | None = None) ->
     """
     tried = methods(estimator, examples.X, examples.y)
     found = {m.name: Labelled.of(*timed(m.model, examples.X, examples.y, examples.X_test)) for m in tried}
-    sizes = [len(x) for x in examples.X_test]
-    truth = np.concatenate(list(map(np.asarray, examples.y_test))) if estimator.per_step else examples.y_test
-    group = np.repeat(np.arange(len(sizes)), sizes) if estimator.per_step else None
+    truth, sequence = joined(examples.y_test, steps=estimator.per_step)
+    group = sequence if estimator.per_step else None
     if pieces is not None:
         group = np.arange(len(truth)) * pieces // len(truth)
 
     def board(network: str) -> LabelBoard:
-        return LabelBoard.build(found, np.asarray(truth), network=network, sequence=group)
+        return LabelBoard.build(found, truth, network=network, sequence=group)
 
     best = board(tried[-1].name).rows[0].model
     judged = board(best)
@@ -218,8 +212,8 @@ def parameters(model: Any) -> int:
     """How many numbers a model has learned."""
     if hasattr(model, "parameters"):
         return model.parameters()
-    if hasattr(model, "network_"):
-        return sum(weight.numel() for weight in model.network_.parameters())
+    if (weights := count(model)) is not None:
+        return weights
     if isinstance(model, MarkovFilter):
         return model.first_.size + model.next_.size + (len(model.words_) + len(model.endings_)) * model.first_.size
     if isinstance(model, KalmanReadout):

@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from elman.evidence.plots import FORECAST, HISTORY, INK, QUIET, STYLE, TRUTH
+from elman.evidence.plots import HISTORY, INK, PALETTE, QUIET, STYLE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 GALLERY = Path(__file__).parents[1] / "docs" / "gallery"
 
-COLOURS = (FORECAST, TRUTH, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", HISTORY, QUIET)
-"""Okabe & Ito's palette: told apart with every kind of colour blindness"""
+COLOURS = (*PALETTE, HISTORY, QUIET)
+"""told apart with every kind of colour blindness"""
 
 
 @dataclass

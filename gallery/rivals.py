@@ -18,6 +18,7 @@ from sklearn.pipeline import make_pipeline
 from elman.data.inputs import as_numbers
 from elman.estimators import SequenceRegressor, SequenceTagger
 from elman.evidence.baselines import Forecast
+from elman.evidence.compare.entrants import count as weights_of
 from elman.evidence.judging import timed
 
 Array = np.ndarray
@@ -230,7 +231,7 @@ class WindowNet(BaseEstimator):
     def parameters(self) -> int:
         """How many numbers were learned."""
         if not self.words_:
-            return sum(weight.numel() for weight in self.model_.network_.parameters())
+            return weights_of(self.model_) or 0
         net = self.model_[-1]
         return sum(weight.size for weight in (*net.coefs_, *net.intercepts_))
 

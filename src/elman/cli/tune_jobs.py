@@ -25,11 +25,12 @@ from elman.cli.language_jobs import read_judged_corpus
 from elman.data import read_table
 from elman.data.examples import Columns
 from elman.errors import OptionError, suggest
+from elman.estimators.base import changed
 from elman.estimators.forecasting.plan import Plan
 from elman.evidence.tune.evolved import evolve_labels
 from elman.evidence.tune.judged import SEARCH, Outcome, before_windows, tuned_forecast, tuned_labels, tuned_language
 from elman.evidence.tune.search import load_optuna
-from elman.evidence.tune.space import candidate, fixed, make_space
+from elman.evidence.tune.space import fixed, make_space
 from elman.evidence.tune.tasks import ForecastTask, LabelTask, Task, TextTask
 from elman.evidence.tune.tuning import Tuned, run_search, shorten
 from elman.training.run import RunFolder
@@ -117,7 +118,7 @@ def run_tune(
         search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
         if len(asked.cell) > 1:
             search = {"cell": list(asked.cell)} | search
-        estimator = candidate(estimator, fixed(estimator, search))
+        estimator = changed(estimator, **fixed(estimator, search))
         space = make_space(estimator, search, how["only"])
         data, folder = _begin(asked, estimator, out, resume, how["trials"])
         say = partial(talk()["say"], soft_wrap=True)

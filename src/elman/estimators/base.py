@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
@@ -283,6 +283,12 @@ def load(folder: Path | str, **given: Any) -> Any:
             f"{folder}: holds a {name!r}, which this elman does not have: {suggest(name, ESTIMATORS)}"
         )
     return ESTIMATORS[name]._load(config, tensors, str(folder), given)
+
+
+def changed(model: Any, **options: Any) -> Any:
+    """A copy of an estimator, not fitted, with these arguments instead of its own."""
+    copy: Any = clone(model)
+    return copy.set_params(**options)
 
 
 def one_of(where: str, name: str, value: Any, known: Sequence[str]) -> None:

@@ -110,7 +110,7 @@ class Board(ABC):
 
     def chance(self, p: float) -> str:
         """A p-value in words."""
-        return f"too few {self.unit} for a test" if math.isnan(p) else f"p = {text(p, 3)}".replace("= <", "< ")
+        return f"too few {self.unit} for a test" if math.isnan(p) else p_text(p)
 
     def against(self, model: str) -> Duel:
         """The network against one other line."""
@@ -198,6 +198,15 @@ def text(value: float, digits: int) -> str:
     if not math.isfinite(value):
         return "–"
     return f"<{10.0**-digits:.{digits}f}" if 0 <= value < 0.5 * 10.0**-digits and value else f"{value:.{digits}f}"
+
+
+def p_text(p: float) -> str:
+    """A p-value in a sentence.
+
+    >>> p_text(0.0123), p_text(0.0001)
+    ('p = 0.012', 'p < 0.001')
+    """
+    return f"p = {text(p, 3)}".replace("= <", "< ")
 
 
 def markdown_line(words: str) -> str:

@@ -19,7 +19,7 @@ from elman.evidence.diagnose import diagnose
 from elman.evidence.diagnose.picture import to_html
 from elman.evidence.judging import cell_of, judged_run, timed
 from elman.evidence.label_plots import attention_html, plot_confusion, plot_numbers, tagged_html
-from elman.evidence.labels import LabelBoard, Labelled
+from elman.evidence.labels import LabelBoard, Labelled, joined
 from elman.evidence.plots import to_svg
 from elman.evidence.report import Report
 from elman.evidence.simple import baselines
@@ -91,10 +91,8 @@ def judge_labels(
         found[other] = Labelled.of(*timed(model, *data))
     say(f"{name}: {len(examples.X)} sequences to learn from, {len(examples.X_test)} to judge by.")
     found[name] = Labelled.of(*timed(estimator, *data, **training))
-    y = examples.y_test
-    truth = np.concatenate([np.asarray(v) for v in y]) if estimator.per_step else np.asarray(y)
-    sequence = np.repeat(np.arange(len(y)), [len(v) for v in y]) if estimator.per_step else None
-    notes = _notes(estimator, truth)
+    truth, group = joined(examples.y_test, steps=estimator.per_step)
+    sequence, notes = group if estimator.per_step else None, _notes(estimator, truth)
     board = LabelBoard.build(found, truth, network=name, sequence=sequence, notes=notes)
     return JudgedLabels(board, found[name].labels, truth)
 

@@ -75,6 +75,13 @@ class Labelled:
         return cls(labels, fit_seconds, predict_seconds)
 
 
+def joined(y: Any, *, steps: bool) -> tuple[Array, Array]:
+    """Labels one after another, and of each the number of its sequence; steps: whether each step of y has one."""
+    if not steps:
+        return np.asarray(y), np.arange(len(y))
+    return np.concatenate([np.asarray(v) for v in y]), np.repeat(np.arange(len(y)), [len(v) for v in y])
+
+
 @dataclass(frozen=True)
 class LabelBoard(MeasuredBoard):
     """All models' labels of the same test sequences, best first. Build it with `LabelBoard.build`.

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from sklearn.base import clone
 
 from elman.estimators import LanguageModel
+from elman.estimators.base import changed
 from elman.evidence.kneser_ney import KneserNey
 
 Array = np.ndarray
@@ -146,8 +146,7 @@ class Net:
     """The judged model with another body, trained as it was."""
 
     def __init__(self, estimator: LanguageModel, body: str, name: str, validation: Sequence[Array]) -> None:
-        copy: Any = clone(estimator)
-        self.name, self.model, self.validation = name, copy.set_params(body=body), list(validation) or None
+        self.name, self.model, self.validation = name, changed(estimator, body=body), list(validation) or None
 
     def fit(self, texts: Sequence[Array]) -> Net:
         """Trains."""

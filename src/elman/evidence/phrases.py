@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.neighbors import NearestNeighbors
 
 from elman.data.inputs import ANALYZERS, is_text
+from elman.estimators.base import changed
 
 Array = np.ndarray
 
@@ -26,8 +27,7 @@ def baselines(estimator: Any, X: Sequence[Any]) -> dict[str, Any]:
     if hasattr(estimator, "body"):
         bodies = (("feed-forward", "feed-forward"), ("convolution (TCN)", "convolution"))
         for name, body in bodies:
-            copy: Any = clone(estimator)
-            found[name] = copy.set_params(body=body)
+            found[name] = changed(estimator, body=body)
     return found
 
 

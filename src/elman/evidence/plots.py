@@ -21,6 +21,9 @@ INK, QUIET, GRID = "#1f2430", "#5b6270", "#d9dce3"
 HISTORY, FORECAST, TRUTH = "#4a4f5c", "#0072b2", "#d55e00"
 """Okabe & Ito's blue and vermilion: told apart with every kind of colour blindness, and in grey by their lightness."""
 
+PALETTE = (FORECAST, TRUTH, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+"""Okabe & Ito's six, where there is more to tell apart"""
+
 THEME = {INK: "--ink", QUIET: "--quiet", GRID: "--grid", HISTORY: "--history", FORECAST: "--forecast", TRUTH: "--truth"}
 """Colour in a figure → CSS variable of the page: the same picture follows the reader's light or dark theme."""
 

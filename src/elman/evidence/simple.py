@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -17,8 +17,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardScaler
 
 from elman.data.inputs import Names, as_numbers, is_text
-from elman.errors import DataError
+from elman.estimators.base import changed
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.estimators.sequences.classifier import check_classes
 
 Array = np.ndarray
 
@@ -29,16 +30,13 @@ def baselines(estimator: SequenceEstimator, X: Sequence[Any], y: Any) -> dict[st
         found: dict[str, Any] = {"most frequent label": FrequentLabel()}
     else:
         numbers = np.asarray(y).dtype.kind == "f" and not hasattr(estimator, "predict_proba")
-        if not numbers and len(np.unique(y)) < 2:
-            raise DataError(
-                f"y must have two classes or more, got only {np.unique(y).tolist()[0]!r}. Give data of both."
-            )
+        if not numbers:
+            check_classes(np.unique(y), f"{type(estimator).__name__}.fit")
         guess = DummyRegressor() if numbers else DummyClassifier()
         linear = Ridge() if numbers else LogisticRegression(max_iter=1000)
         found = {"mean" if numbers else "majority": make_pipeline(_flat(), guess), "linear": _linear(X, linear)}
     for name, body in (("feed-forward", "feed-forward"), ("convolution (TCN)", "convolution")):
-        copy: Any = clone(estimator)
-        found[name] = copy.set_params(body=body)
+        found[name] = changed(estimator, body=body)
     return found
 
 

@@ -7,7 +7,8 @@ import pytest
 import elman
 from elman.errors import ElmanError
 from elman.estimators import Forecaster, LanguageModel, SequenceClassifier
-from elman.evidence.tune.space import USUAL, Choice, Range, candidate, defaults, fixed, make_space
+from elman.estimators.base import changed
+from elman.evidence.tune.space import USUAL, Choice, Range, defaults, fixed, make_space
 
 
 @pytest.mark.parametrize("estimator", [SequenceClassifier(), Forecaster(horizon=3), LanguageModel(cell="gru")])
@@ -35,7 +36,7 @@ def test_ranges_are_narrowed_widened_and_chosen():
 
 def test_one_value_is_kept_and_no_longer_searched():
     asked = {"dropout": 0.25, "cell": "gru", "num_layers": (2, 2)}
-    model = candidate(SequenceClassifier(), fixed(SequenceClassifier(), asked))
+    model = changed(SequenceClassifier(), **fixed(SequenceClassifier(), asked))
     assert (model.dropout, model.cell, model.num_layers) == (0.25, "gru", 2)
     assert not set(asked) & set(make_space(model, asked))
 

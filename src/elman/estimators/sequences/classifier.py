@@ -80,11 +80,7 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
     def _learn_targets(self, values: np.ndarray) -> None:
         known = getattr(self, "known_", None)
         self.classes_ = np.unique(values if known is None else np.concatenate([values, np.asarray(known)]))
-        if len(self.classes_) < 2:
-            raise DataError(
-                f"{self._at('fit')}: y must have two classes or more, got only {self.classes_.tolist()[0]!r}. "
-                "Nothing can be learned from one class."
-            )
+        check_classes(self.classes_, self._at("fit"))
         self.weights_ = self._weights(self._codes(values))
 
     def _weights(self, codes: np.ndarray) -> list[float] | None:
@@ -121,6 +117,15 @@ class SequenceClassifier(ClassifierMixin, SequenceEstimator):
 
     def _restore_targets(self, state: Mapping[str, Any]) -> None:
         self.classes_, self.weights_ = np.array(state["classes"]), state["weights"]
+
+
+def check_classes(classes: np.ndarray, where: str) -> None:
+    """Raises `DataError` where there is nothing to be told apart."""
+    if len(classes) < 2:
+        raise DataError(
+            f"{where}: y must have two classes or more, got only {classes.tolist()[0]!r}. "
+            "Nothing can be learned from one class."
+        )
 
 
 def as_labels(y: Any, count: int, where: str) -> np.ndarray:

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from elman.cells import find_cell, name_of
-from elman.estimators.base import Estimator, whole
+from elman.estimators.base import Estimator, changed, whole
 from elman.evidence.board import Board, rank, text
 from elman.evidence.compare.contests import Contest, contest_of
 from elman.evidence.compare.crossed import Pairs
-from elman.evidence.compare.entrants import CELLS, DEPTHS, Budget, Entrant, baselines, changed, count, grid
+from elman.evidence.compare.entrants import CELLS, DEPTHS, Budget, Entrant, baselines, count, grid
 from elman.evidence.compare.kept import Kept, Outcome
 from elman.evidence.compare.recommend import Recommendation, recommend
 

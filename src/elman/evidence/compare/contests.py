@@ -10,21 +10,20 @@ from itertools import cycle, islice
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 
 from elman.data import Panel
 from elman.data.corpus import Corpus
 from elman.data.inputs import Names, as_numbers
 from elman.errors import DataError, OptionError
 from elman.estimators import Forecaster, LanguageModel
-from elman.estimators.base import Estimator
+from elman.estimators.base import Estimator, changed
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
 from elman.evidence import metrics, next_token, phrases, simple
 from elman.evidence.baselines import BASELINES, Forecast, LocalBaseline, run_baselines
 from elman.evidence.label_study import Examples
-from elman.evidence.labels import Labelled, judged_by
+from elman.evidence.labels import Labelled, joined, judged_by
 from elman.evidence.language_study import kind_of
 from elman.evidence.losses import MEASURES, block_losses, blocks
 from elman.evidence.significance import unit_means, units
@@ -103,10 +102,8 @@ class LabelContest(PairContest):
 
     def __init__(self, estimator: SequenceEstimator, examples: Examples) -> None:
         super().__init__(estimator, examples)
-        y, steps = examples.y_test, estimator.per_step
-        self.truth = np.concatenate([np.asarray(v) for v in y]) if steps else np.asarray(y)
-        self.group = np.repeat(np.arange(len(y)), [len(v) for v in y]) if steps else np.arange(len(y))
-        measures, self.loss = judged_by(self.truth, steps=steps)
+        self.truth, self.group = joined(examples.y_test, steps=estimator.per_step)
+        measures, self.loss = judged_by(self.truth, steps=estimator.per_step)
         self.measure, self.of = next(iter(measures.items()))
         self.higher = self.of.higher
 
@@ -150,21 +147,23 @@ class LanguageContest(Contest):
         super().__init__(estimator)
         self.learn, self.test = list(corpus.learn), list(corpus.test)
         self.validation = list(corpus.validation) or None
-        self.reader: Any = clone(estimator)  # whose tokens the baselines read, and whose other arguments they share
-        self.fit(self.reader.set_params(max_steps=1))
+        # Its tokens are what the baselines read, and its other arguments are theirs, too.
+        self.reader = changed(estimator, max_steps=1)
+        self.fit(self.reader)
         self.reader.set_params(max_steps=estimator.max_steps)
+        self.learned, self.judged = (self.reader.encode(texts) for texts in (self.learn, self.test))
         self.measure, self.of = next(iter(MEASURES[kind_of(self.reader)].items()))
-        block, self.place = blocks([len(codes) - 1 for codes in self.reader.encode(self.test)])
+        block, self.place = blocks([len(codes) - 1 for codes in self.judged])
         self.unit = "texts" if block is None else f"blocks of {block} tokens"
 
     def fit(self, model: Any) -> None:
         if isinstance(model, LanguageModel):
             model.fit(self.learn, X_validation=self.validation)
         else:
-            model.fit(self.reader.encode(self.learn))
+            model.fit(self.learned)
 
     def judge(self, model: Any) -> tuple[Array, float]:
-        texts = self.test if isinstance(model, LanguageModel) else self.reader.encode(self.test)
+        texts = self.test if isinstance(model, LanguageModel) else self.judged
         losses = np.concatenate(model.losses(texts))
         return block_losses(losses, self.place), self.of(losses)
 
@@ -174,7 +173,7 @@ class LanguageContest(Contest):
 
     def answer_seconds(self, model: Any) -> float:
         text, words = self.test[0], self.reader.inputs_
-        codes = self.reader.encode([text])[0][:PUSHES]
+        codes = self.judged[0][:PUSHES]
         steps = codes if words is None else words.cut(text)[:PUSHES]
         if isinstance(model, LanguageModel):
             return answer_seconds(model, steps, lambda: model.losses([text]))

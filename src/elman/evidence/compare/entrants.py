@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from sklearn.base import clone
-
 from elman.cells import find_cell
 from elman.errors import OptionError
-from elman.estimators.base import Estimator, whole
+from elman.estimators.base import Estimator, changed, whole
 from elman.evidence.compare.contests import Contest
 
 CELLS = ("elman", "gru", "lstm")
@@ -101,12 +99,6 @@ def baselines(models: Mapping[str, Any], budget: Budget, on: Contest) -> list[En
         Entrant(name, budget.equal(model, on) if isinstance(model, Estimator) else model)
         for name, model in models.items()
     ]
-
-
-def changed(model: Any, **options: Any) -> Any:
-    """A fresh copy of an estimator with other arguments."""
-    copy: Any = clone(model)
-    return copy.set_params(**options)
 
 
 def width_for(parameters: int, weights: Callable[[int], int]) -> int:

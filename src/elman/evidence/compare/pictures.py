@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from elman.evidence.board import ALPHA
 from elman.evidence.compare.comparison import Comparison, Line
-from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
+from elman.evidence.plots import FORECAST, GRID, HISTORY, INK, PALETTE, QUIET, STYLE, TRUTH, dress, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURS = (FORECAST, TRUTH, "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-"""of cells, in the order in which they stand on the board; baselines are grey"""
 MARKS = "osD^vP*X"
 """of depths, and of baselines"""
 LEAST = 1e-6
@@ -48,7 +46,7 @@ def _looks(found: Comparison) -> list[tuple[str, str]]:
 
     def look(row: Line) -> tuple[str, str]:
         if row.is_network:
-            return COLOURS[cells.index(row.group) % len(COLOURS)], MARKS[depths.index(row.depth) % len(MARKS)]
+            return PALETTE[cells.index(row.group) % len(PALETTE)], MARKS[depths.index(row.depth) % len(MARKS)]
         return QUIET, MARKS[simple.index(row.model) % len(MARKS)]
 
     return [look(row) for row in found.rows]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from elman.evidence.board import ALPHA, text
+from elman.evidence.board import ALPHA, p_text
 from elman.evidence.compare.crossed import Pairs
 
 
@@ -104,4 +104,4 @@ def _deeper(nets: Sequence[Judged], pairs: Pairs) -> str:
 
 
 def _p(pairs: Pairs, a: str, b: str) -> str:
-    return f"p = {text(pairs.p_of(a, b), 3)}".replace("= <", "< ")
+    return p_text(pairs.p_of(a, b))

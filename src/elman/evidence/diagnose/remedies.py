@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from elman.errors import OptionError
+from elman.estimators.base import changed
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.diagnose.diagnosis import Diagnosis, diagnose
 from elman.evidence.diagnose.verdict import Remedy
@@ -43,16 +44,13 @@ def try_remedies(
     All are trained on the same sequences and judged on the same share of others. Raises `OptionError` where there is no
     fault to be mended.
     """
-    from sklearn.base import clone
-
     first = diagnose(model, (X, y))
     if not first.verdict.remedies:
         raise OptionError(f"diagnose: nothing to apply. {first.verdict.sentence}")
     data = Examples.split(X, y, share, 0)
 
     def trained(remedy: Remedy | None) -> Tried:
-        other: Any = clone(model)
-        other.set_params(**({} if remedy is None else remedy.change))
+        other = changed(model, **({} if remedy is None else remedy.change))
         other.fit(data.X, data.y)
         tried = Tried(remedy, other, diagnose(other, (data.X_test, data.y_test)))
         what = "as it is" if remedy is None else str(remedy).split(" (")[0]

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from elman.errors import DivergenceError, ElmanError
+from elman.estimators.base import changed
 from elman.evidence.tune.search import Outcome, Search, Trial
-from elman.evidence.tune.space import candidate
 from elman.evidence.tune.tasks import Pruned, Report, Task, Watch
 
 ALIVE = 1.0
@@ -25,7 +25,7 @@ Prepare = Callable[[], Any]
 
 def attempt(task: Task, params: dict[str, Any], report: Report, beat: Callable[[], None] = lambda: None) -> Outcome:
     """Trains a candidate with these arguments."""
-    model = candidate(task.estimator, params)
+    model = changed(task.estimator, **params)
     try:
         task.fit(model, Watch(report, beat))
     except Pruned:

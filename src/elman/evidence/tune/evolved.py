@@ -14,14 +14,13 @@ from torch import Tensor, nn
 
 from elman.data.batch import Batch
 from elman.errors import OptionError
-from elman.estimators.base import one_of
+from elman.estimators.base import changed, one_of
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.board import Board
 from elman.evidence.judging import Kept, judged_run
 from elman.evidence.label_study import Examples, JudgedLabels, judge_labels, label_report, name_of
 from elman.evidence.plots import FORECAST, INK, STYLE, TRUTH, dress, to_svg
 from elman.evidence.report import Report
-from elman.evidence.tune.space import candidate
 from elman.training.evolution import Evolution, mean_loss
 from elman.training.history import History
 from elman.training.progress import Progress
@@ -85,7 +84,7 @@ def evolve_labels(
     """
     one_of("evolve", "objective", objective, list(OBJECTIVES))
     evolution = Evolution(fitness=OBJECTIVES[objective])
-    descended, evolved = candidate(estimator, {}), candidate(estimator, {})
+    descended, evolved = changed(estimator), changed(estimator)
     evolved.trainer = evolution
     _check(evolved, examples, objective)
     run = RunFolder(folder)
@@ -146,6 +145,6 @@ def _check(evolved: Any, examples: Examples, objective: str) -> None:
     """Raises before anything is trained."""
     if objective == "error" and np.asarray(examples.y[0]).dtype.kind == "f":
         raise OptionError("evolve: objective 'error' counts wrong labels, and these are numbers. Use 'loss'.")
-    tried = candidate(evolved, {})
+    tried = changed(evolved)
     tried.trainer = Evolution(generations=1)
     tried.fit(examples.X, examples.y)

@@ -13,6 +13,7 @@ from typing import Any
 from elman.data import Panel
 from elman.data.corpus import Corpus
 from elman.estimators import Forecaster, LanguageModel
+from elman.estimators.base import changed
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence import label_study, language_study, study
@@ -21,7 +22,6 @@ from elman.evidence.judging import Kept, cell_of, judged_run
 from elman.evidence.label_study import Examples
 from elman.evidence.report import Report
 from elman.evidence.tune.pictures import to_html
-from elman.evidence.tune.space import candidate
 from elman.evidence.tune.tuning import Tuned, shorten
 from elman.training.run import RunFolder
 
@@ -95,7 +95,7 @@ def _rivals(tuned: Tuned, name: str, folder: Path, **job: Any) -> dict[str, Kept
     """The defaults, unless they were not beaten, or cannot be trained."""
     if not tuned.changes or tuned.first.loss is None:
         return {}
-    return {f"untuned {name}": Kept(candidate(tuned.given, {}), folder / DEFAULTS, job.get("progress", lambda: None))}
+    return {f"untuned {name}": Kept(changed(tuned.given), folder / DEFAULTS, job.get("progress", lambda: None))}
 
 
 def _with_search(report: Report, tuned: Tuned, rivals: Mapping[str, Any]) -> Report:

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sklearn.base import clone
-
 from elman.cells import find_cell, name_of
 from elman.errors import OptionError, suggest
-from elman.estimators.base import Estimator
+from elman.estimators.base import Estimator, changed
 from elman.training.settings import TrainingSettings
 
 CELLS = ("lstm", "gru", "mgu", "elman", "indrnn", "mingru")
@@ -143,11 +141,6 @@ def fixed(estimator: Estimator, search: Mapping[str, Any] | None) -> dict[str, A
     return found
 
 
-def candidate(estimator: Estimator, params: Mapping[str, Any]) -> Any:
-    """The estimator, not fitted, with these arguments instead of its own."""
-    return clone(estimator).set_params(**params)  # pyright: ignore[reportAttributeAccessIssue]
-
-
 def defaults(estimator: Estimator, space: Mapping[str, Domain]) -> dict[str, Any]:
     """The estimator's own values, as far as they lie in the space."""
     has: dict[str, Any] = estimator.get_params(deep=False)
@@ -190,6 +183,6 @@ def _check(estimator: Estimator, space: Mapping[str, Domain], where: str) -> Non
     for name, domain in space.items():
         for value in domain.values if isinstance(domain, Choice) else (domain.low, domain.high):
             try:
-                candidate(estimator, {name: value}).check_common()
+                changed(estimator, **{name: value}).check_common()
             except OptionError as problem:
                 raise OptionError(f"{where}: {name}={value} cannot be tried. {problem}") from None

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from elman.errors import RunError
-from elman.estimators.base import Estimator, whole
+from elman.estimators.base import Estimator, changed, whole
 from elman.evidence.tune.crew import Prepare, run_beside, run_here
 from elman.evidence.tune.search import STUDY, Search, Trial, alone, load_optuna, quiet
-from elman.evidence.tune.space import Domain, candidate, fixed, make_space
+from elman.evidence.tune.space import Domain, fixed, make_space
 from elman.evidence.tune.tasks import Task, make_task
 from elman.training.signals import Interrupted
 
@@ -56,7 +56,7 @@ class Tuned:
     @property
     def estimator(self) -> Any:
         """The best estimator, not fitted."""
-        return candidate(self.given, self.changes)
+        return changed(self.given, **self.changes)
 
 
 def tune(
@@ -101,7 +101,7 @@ def tune(
     (3, True, ['cell', 'learning_rate'])
     """
     load_optuna()
-    estimator = candidate(estimator, fixed(estimator, search))
+    estimator = changed(estimator, **fixed(estimator, search))
     space = make_space(estimator, search, only)
     where = None if folder is None else Path(folder)
     if where is not None:
