@@ -7,6 +7,7 @@ import torch
 
 import elman
 from elman.backends import BACKENDS
+from elman.backends.triton.plan import forced
 from elman.cells import CATALOGUE
 
 
@@ -23,6 +24,8 @@ class UsersOwn(elman.Cell):
         return torch.where(m > 0, m, 0.1 * m) + torch.tanh(x.apart * r.apart), m
 
 
+# Interpreted, a program costs, and each step of a scan.
+CHEAP = {} if torch.cuda.is_available() else {"alone": {"BB": 64}, "scan": {"BB": 4, "BU": 8}}
 ANY_CELL = [name for name in BACKENDS if name != "torch"]  # torch's own loops are in tests/backends/test_builtin.py
 CELLS = {**CATALOGUE, "users_own": UsersOwn}
 OPTIONS = {
@@ -41,6 +44,19 @@ OPTIONS = {
 }
 
 
+QUICK = {"leaky", "users_own"}, {"test_every_backend_equals_eager", "test_padding_changes_nothing"}
+"""Cells and tests that the GPU's kernels are tried with by default: interpreted, each operation takes 0.1 ms."""
+
+
+def pytest_collection_modifyitems(items):
+    """All else on that backend is slow."""
+    cells, tests = QUICK
+    for item in items:
+        chosen = getattr(getattr(item, "callspec", None), "params", {})
+        if chosen.get("backend") == "triton" and (chosen.get("cell") not in cells or item.originalname not in tests):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(params=CELLS)
 def cell(request):
     return CELLS[request.param]
@@ -48,7 +64,13 @@ def cell(request):
 
 @pytest.fixture(params=ANY_CELL)
 def backend(request):
-    return request.param
+    """Its name; where there is a GPU, Triton's tests run there, for all that they make is made there."""
+    if request.param != "triton":
+        yield request.param
+        return
+    pytest.importorskip("triton")
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"), forced(**CHEAP):
+        yield request.param
 
 
 @pytest.fixture(params=OPTIONS)
@@ -82,8 +104,9 @@ def gradients(rnn, x, lengths=None, state=None):
     state = rnn.initial_state(len(x)) if state is None else state
     state = tuple(s.detach().clone().requires_grad_() for s in state) if not rnn.learn_initial_state else None
     y, final = run(rnn, x, state, lengths)
-    generator = torch.Generator().manual_seed(1)
-    total = sum((v * torch.randn(v.shape, generator=generator, dtype=v.dtype)).sum() for v in (y, *final))
+    generator = torch.Generator("cpu").manual_seed(1)
+    shares = [torch.randn(v.shape, generator=generator, dtype=v.dtype, device="cpu").to(v.device) for v in (y, *final)]
+    total = sum((v * share).sum() for v, share in zip((y, *final), shares, strict=True))
     total.backward()
     named = {name: p.grad for name, p in rnn.named_parameters()} | {"x": x.grad}
     return named | {f"state {n}": s.grad for n, s in zip(rnn.cell.states, state or (), strict=False)}

@@ -24,10 +24,10 @@ def test_single_steps_and_streams_are_one_pass(cell, backend, options):
     for got, expected in zip(state, final, strict=True):
         assert_close(got, expected, "state")
     stream = rnn.stream()
-    pushed = np.stack([stream.push(v) for v in x[1].numpy()])
+    pushed = np.stack([stream.push(v) for v in x[1].cpu().numpy()])
     assert_close(torch.from_numpy(pushed), y[1].detach(), "stream")
     stream.reset()
-    assert_close(torch.from_numpy(stream.push(x[1, 0].numpy())), y[1, 0].detach(), "stream after reset")
+    assert_close(torch.from_numpy(stream.push(x[1, 0].cpu().numpy())), y[1, 0].detach(), "stream after reset")
 
 
 @pytest.mark.parametrize("cut", [1, 3, 6])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import elman
-from elman.backends.native import operator
+from elman.backends import operator
 from elman.errors import CellError, UnknownNameError
 from tests.conftest import assert_close
 from tests.contracts.conftest import UsersOwn, make, run

@@ -4,69 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from elman.backends.given import Given, Gradients, Kept, Manner
 from elman.backends.native import library as libraries
-from elman.backends.native.library import Library
+from elman.backends.native.library import Library, library
 from elman.backends.native.rows import Rows
+from elman.graph import Traced
 
 SMALL = 1 << 20  # multiplications that can be shared, below which a second thread costs more than it brings
 MOST_THREADS = 64  # as in c/team.h
-
-
-class Given(NamedTuple):
-    """What the loop reads, all of one dtype; sizes as in `backends.base`, params (P, H).
-
-    x is (T, B, F), or with W None the pre-activations W x + b themselves, (T, B, G·H).
-    """
-
-    x: Tensor
-    W: Tensor | None
-    R: Tensor | None
-    b: Tensor | None
-    b_r: Tensor | None
-    gain: Tensor | None
-    params: Tensor | None
-    state: tuple[Tensor, ...]
-
-    def flat(self) -> tuple[Tensor | None, ...]:
-        """All tensors in one row, the state's parts last."""
-        return (*self[:7], *self.state)
-
-    @classmethod
-    def of(cls, flat: Sequence[Tensor | None]) -> Given:
-        """From such a row."""
-        return cls._make((*flat[:7], tuple(flat[7:])))
-
-
-Gradients = tuple[Tensor | None, ...]  # in the order of `Given.flat`
-
-
-class Manner(NamedTuple):
-    """How to run: `backends.base.Pass` with a tensor, (T, B, H) or (1, H), or None for each state's zoneout."""
-
-    lengths: Tensor | None
-    drop: Tensor | None
-    zone: tuple[Tensor | None, ...]
-    reverse: bool
-    segment: int | None = None
-
-
-class Kept(NamedTuple):
-    """What backward needs besides: pre-activations and, but for the output, the states after each step.
-
-    With segments only `begins` (segments, states, B, ld), the states before each of them.
-    """
-
-    z: Tensor | None
-    zr: Tensor | None
-    zn: Tensor | None
-    begins: Tensor | None
-    states: tuple[Tensor | None, ...]
 
 
 @dataclass
@@ -181,8 +132,9 @@ def _crew(threads: int, batch: int, weights: int) -> int:
     return min(threads, MOST_THREADS) if pays else 1
 
 
-def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
+def forward(traced: Traced, given: Given, how: Manner, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
     """Outputs (T, B, H), the last state and, with `keep`, what backward needs."""
+    lib = library(traced, given.x.dtype, layer_norm=given.gain is not None)
     frame = Frame.of(lib, given, how)
     rows, like = frame.rows, given.x
     all_steps = keep and how.segment is None
@@ -204,7 +156,7 @@ def forward(lib: Library, given: Given, how: Manner, *, keep: bool) -> tuple[Ten
 
 
 def backward(
-    lib: Library,
+    traced: Traced,
     given: Given,
     how: Manner,
     y: Tensor | None,
@@ -217,6 +169,7 @@ def backward(
 
     With segments y is not read.
     """
+    lib = library(traced, given.x.dtype, layer_norm=given.gain is not None)
     frame = Frame.of(lib, given, how)
     rows, like = frame.rows, given.x
     carried = [frame.pad(rows.sort(d)) for d in grads[1:]]

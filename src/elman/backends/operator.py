@@ -6,41 +6,64 @@ more, and a `custom_op` with shapes for `torch.compile` and `torch.export`, whic
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from elman.backends.base import Pass, Weights
-from elman.backends.eager import Eager
-from elman.backends.native import kernel
-from elman.backends.native.kernel import Given, Gradients, Kept, Manner
-from elman.backends.native.library import library
+from elman.backends.base import Pass, Weights, watched
+from elman.backends.eager import Eager, blank, normalise
+from elman.backends.given import Engine, Given, Gradients, Kept, Manner
 from elman.cells import find_cell, name_of
 from elman.errors import CellError, UnknownNameError
 from elman.graph import Traced, trace
+
+ENGINES: dict[str, Engine] = {}
+"""by the name of the backend that brings it"""
 
 
 class Call(NamedTuple):
     """Everything that is not differentiated."""
 
+    engine: str
     traced: Traced
     how: Manner
 
 
+def through(
+    engine: str, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """What a backend's `unroll` gives, by a compiled loop and the door that fits the moment."""
+    if x.numel() == 0 and 0 in x.shape[:2]:
+        return x.new_zeros(*x.shape[:2], state[0].shape[-1]) + 0 * x.sum(), state
+    W, b = weights.W, weights.b
+    if weights.gain_x is not None:
+        x, W, b = normalise(F.linear(blank(x, how.lengths), W), weights.gain_x) + b, None, None
+    params = torch.stack([weights.params[name] for name in traced.cell.params]) if weights.params else None
+    zone = tuple(share(how.zoneout.get(name), state[0]) for name in traced.cell.states)
+    tensors = (x, W, weights.R, b, weights.b_r, weights.gain_r, params)
+    if watched():
+        shares = [z for z in zone if z is not None]
+        options = how.lengths, how.mask, shares, spell(traced), how.reverse, how.segment or 0
+        y, *last = unroll(*tensors, list(state), *options)
+        return y, tuple(last)
+    call = Call(engine, traced, Manner(how.lengths, how.mask, zone, how.reverse, how.segment))
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (*tensors, *state)):
+        y, *last = Unroll.apply(call, *tensors, *state)  # pyright: ignore
+    else:
+        y, last, _ = run(call, Given(*tensors, state), keep=False)
+    return y, tuple(last)
+
+
+def share(keep: Tensor | float | None, like: Tensor) -> Tensor | None:
+    """What zoneout keeps as a tensor: (T, B, H), or one row (1, H) for a number."""
+    return keep if keep is None or isinstance(keep, Tensor) else like.new_full((1, like.shape[-1]), keep)
+
+
 def run(call: Call, given: Given, *, keep: bool) -> tuple[Tensor, tuple[Tensor, ...], Kept]:
-    """Outputs, last state and, with `keep`, what `differentiate` needs."""
-    lib = library(call.traced, given.x.dtype, layer_norm=given.gain is not None)
-    return kernel.forward(lib, given, call.how, keep=keep)
-
-
-def differentiate(
-    call: Call, given: Given, y: Tensor | None, kept: Kept, grads: Sequence[Tensor], *, x_too: bool = True
-) -> Gradients:
-    """Gradients of all that was given; `kept` is used up unless it is segments, which need no outputs y."""
-    lib = library(call.traced, given.x.dtype, layer_norm=given.gain is not None)
-    return kernel.backward(lib, given, call.how, y, kept, grads, x_too=x_too)
+    """Outputs, last state and, with `keep`, what backward needs."""
+    return ENGINES[call.engine].forward(call.traced, given, call.how, keep=keep)
 
 
 def through_eager(call: Call, given: Given, grads: tuple[Tensor, ...]) -> Gradients:
@@ -55,7 +78,7 @@ def through_eager(call: Call, given: Given, grads: tuple[Tensor, ...]) -> Gradie
 def _eager(call: Call, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
     x, W, R, b, b_r, gain, params, state = given
     if W is None or b is None:  # x is W x + b already
-        W, b = torch.eye(x.shape[-1], dtype=x.dtype), x.new_zeros(x.shape[-1])
+        W, b = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device), x.new_zeros(x.shape[-1])
     named = {} if params is None else dict(zip(call.traced.cell.params, params, strict=True))
     lengths, drop, zone, reverse, _ = call.how
     shares = {s: z for s, z in zip(call.traced.cell.states, zone, strict=True) if z is not None}
@@ -86,7 +109,8 @@ class Unroll(torch.autograd.Function):
         if ctx.used and kept.begins is None:  # retain_graph: the first time has used up what was kept
             y, _, kept = run(call, given, keep=True)
         ctx.used = True
-        return None, *differentiate(call, given, y, kept, grads, x_too=ctx.needs_input_grad[1])
+        back = ENGINES[call.engine].backward
+        return None, *back(call.traced, given, call.how, y, kept, grads, x_too=ctx.needs_input_grad[1])
 
 
 # The other door. A cell goes through it by name: an exported program finds it again where the cell is defined.
@@ -117,11 +141,12 @@ def _find(text: str) -> Traced:
 
 
 def _call(
-    lengths: Tensor | None, drop: Tensor | None, zone: list[Tensor], cell: str, reverse: bool, segment: int
+    x: Tensor, lengths: Tensor | None, drop: Tensor | None, zone: list[Tensor], cell: str, reverse: bool, segment: int
 ) -> Call:
     traced = _cells.get(cell) or _find(cell)
     shares = tuple(zone) or (None,) * len(traced.cell.states)
-    return Call(traced, Manner(lengths, drop, shares, reverse, segment or None))
+    engine = "native" if x.device.type == "cpu" else "triton"  # a program may be moved after it was exported
+    return Call(engine, traced, Manner(lengths, drop, shares, reverse, segment or None))
 
 
 @torch.library.custom_op("elman::unroll", mutates_args=())
@@ -131,7 +156,7 @@ def unroll(
     cell: str, reverse: bool, segment: int,
 ) -> list[Tensor]:  # fmt: skip
     """Outputs and last state; `Given`, then `Call`, spelt in types that an operator can have."""
-    call = _call(lengths, drop, zone, cell, reverse, segment)
+    call = _call(x, lengths, drop, zone, cell, reverse, segment)
     y, last, _ = run(call, Given(x, W, R, b, b_r, gain, params, tuple(state)), keep=False)
     return [y, *last]
 
@@ -150,10 +175,10 @@ def unroll_backward(
     cell: str, reverse: bool, segment: int,
 ) -> list[Tensor]:  # fmt: skip
     """Gradients of the tensors that are there, in order. It runs forward again: nothing is kept between the doors."""
-    call = _call(lengths, drop, zone, cell, reverse, segment)
+    call = _call(x, lengths, drop, zone, cell, reverse, segment)
     given = Given(x, W, R, b, b_r, gain, params, tuple(state))
     y, _, kept = run(call, given, keep=True)
-    found = differentiate(call, given, y, kept, grads)
+    found = ENGINES[call.engine].backward(call.traced, given, call.how, y, kept, grads)
     separate = (v if v is None else v.clone() for v in found[3:7])  # slices of one buffer, which may not be returned
     return [v for v in (*found[:3], *separate, *found[7:]) if v is not None]
 
@@ -174,7 +199,7 @@ def _backward(ctx: Any, grads: list[Tensor]) -> tuple[Any, ...]:
     end = 7 + ctx.states
     flat, zone = rest[:end], rest[end:]
     if torch.is_grad_enabled():
-        found = list(through_eager(_call(lengths, drop, zone, *ctx.rest), Given.of(flat), tuple(grads)))
+        found = list(through_eager(_call(flat[0], lengths, drop, zone, *ctx.rest), Given.of(flat), tuple(grads)))
     else:
         there = iter(unroll_backward(grads, *flat[:7], flat[7:], lengths, drop, zone, *ctx.rest))
         found = [None if v is None else next(there) for v in flat]

@@ -1,0 +1,1 @@
+"""The third backend: a traced cell as Triton kernels, for GPUs."""

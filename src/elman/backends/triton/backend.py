@@ -1,0 +1,70 @@
+"""Triton kernels: any cell at full speed on a GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from elman.backends.base import Pass, Weights, refuse_tracing, refuse_transforms, watched
+from elman.backends.operator import ENGINES, through
+from elman.backends.triton import kernel
+from elman.backends.triton.modules import interpreted, missing
+from elman.backends.triton.plan import ALONE_NORM
+from elman.graph import Traced
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+
+ENGINES["triton"] = kernel
+
+
+class Triton:
+    """Each cell is written as kernels, forward and backward; T and B are run-time values, a new one compiles nothing.
+
+    A cell that is linear in its state is a parallel scan. In half precision sums, states and the step are float32.
+    """
+
+    name = "triton"
+
+    def refusal(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str | None:
+        """What it does not run: the CPU but for tests, other number types, transforms of `torch.func`."""
+        if reason := missing():
+            return reason
+        if x.device.type != "cuda" and not (x.device.type == "cpu" and interpreted()):
+            return f"it runs on a GPU and x is on {x.device}"
+        if weights.W.device != x.device:
+            return f"x is on {x.device} and W on {weights.W.device}"
+        kind = _autocast(x) or x.dtype
+        if kind not in DTYPES or (_autocast(x) is None and weights.W.dtype != x.dtype):
+            return f"it computes in one dtype of 16, 32 or 64 bits, and x is {x.dtype}, W {weights.W.dtype}"
+        units = len(weights.b) // len(traced.gates)
+        if weights.gain_r is not None and traced.recurrent and units > ALONE_NORM:
+            return f"it normalises layers of up to {ALONE_NORM} units, and this one has {units}"
+        return refuse_tracing() or (None if watched() else refuse_transforms())
+
+    def unroll(
+        self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
+        kind = _autocast(x)
+        if kind is not None:  # sums, states and the cell's own arithmetic stay as wide as they are
+            x = x.to(kind)
+            narrow = {name: getattr(weights, name).to(kind) for name in ("W", "b")}
+            narrow |= {} if weights.R is None else {"R": weights.R.to(kind)}
+            weights = replace(weights, **narrow)
+        with torch.autocast(x.device.type, enabled=False):
+            return through(self.name, traced, weights, x, state, how)
+
+    def stepper(
+        self, traced: Traced, layers: Sequence[Weights], zoneout: Mapping[str, float], *, residual: bool
+    ) -> None:
+        """None: a step is a sequence of length 1."""
+
+
+def _autocast(x: Tensor) -> torch.dtype | None:
+    """The dtype in which products are to be computed, where autocast is on."""
+    kind = x.device.type
+    on = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    return torch.get_autocast_dtype(kind) if on else None

@@ -1,0 +1,128 @@
+"""How a call is laid over the GPU: which units and sequences a program takes, and how the steps follow one another."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from elman.backends.linear import transition
+from elman.graph import Traced
+
+ALONE = 1 << 17
+"""bytes of R up to which one program holds all of it, and no program waits for another"""
+HELD = 1 << 16
+"""bytes of R that a program keeps on the chip from step to step; more is read anew at each, from the nearest cache"""
+ALONE_NORM = 256
+"""units up to which R h can be normalised: its mean is over all units, which one program must see"""
+COLUMNS = 128
+"""columns of R in a piece of the product, of 16 bits; of wider numbers fewer"""
+
+
+FORMS = {
+    "alone": "one launch",
+    "spread": "one persistent launch",
+    "steps": "one launch per step",
+    "scan": "one launch, a parallel scan",
+}
+"""each form in words"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The layout.
+
+    form    "alone": a program has all units of its sequences, and goes through time by itself;
+            "spread": programs share the units, all are on the chip at once and meet after each step;
+            "steps": they share them, and each step is a launch of its own;
+            "scan": the cell is linear in its state, and many steps are taken at once
+    BB, BU  sequences (of a scan: steps) and units of a program
+    BK      columns of R in a piece of the product
+    hold    whether a program's part of R stays on the chip, in so many `chunks`; else pieces are read in a loop
+    warps   of a program
+    """
+
+    form: str
+    BB: int
+    BU: int
+    BK: int
+    chunks: int
+    hold: bool
+    warps: int = 4
+
+    def grid(self, rows: int, units: int) -> tuple[int, int]:
+        """Programs by units and by sequences."""
+        return -(-units // self.BU), rows if self.form == "scan" else -(-rows // self.BB)
+
+    def __str__(self) -> str:
+        return FORMS[self.form]
+
+
+def plan_for(traced: Traced, units: int, rows: int, dtype: torch.dtype, places: int, *, norm: bool) -> Plan:
+    """The layout for so many units and sequences; places: programs that the GPU holds at once, 0 if that is not known.
+
+    >>> from elman.cells import LSTM
+    >>> from elman.graph import trace
+    >>> small, large = (plan_for(trace(LSTM()), H, 32, torch.bfloat16, 132, norm=False) for H in (64, 512))
+    >>> small.form, large.form, large.grid(32, 512)
+    ('alone', 'spread', (32, 1))
+    """
+    size, wide = dtype.itemsize, max(16, _power(units))
+    recurrent = len(traced.recurrent)
+    if transition(traced) is not None:
+        return _changed(Plan("scan", 64, min(32, wide), 16, 1, False))
+    if not recurrent:
+        return _changed(Plan("alone", min(16, _power(rows)), min(64, wide), 16, 1, True))
+    if norm or recurrent * wide * wide * size <= ALONE:
+        BB = 16
+        hold = recurrent * wide * wide * size <= ALONE
+        return _changed(Plan("alone", BB, wide, wide, 1, hold, warps=8 if wide > 64 else 4))
+    BB = min(max(16, _power(rows)), 64)
+    BK = COLUMNS // max(size // 2, 1)
+    chunks = -(-units // BK)
+    warps = 8 if BB * size > 64 else 4  # else sums of so many sequences do not fit into registers
+    for BU in (16, 32, 64):
+        hold = recurrent * BU * chunks * BK * size <= HELD
+        plan = Plan("spread", BB, BU, BK, chunks if hold else 1, hold, warps)
+        if -(-units // BU) * -(-rows // BB) <= places:
+            return _changed(plan)
+    return _changed(Plan("steps", BB, 32, BK, 1, False, warps))
+
+
+def places_on(device: torch.device) -> int:
+    """Programs that a GPU surely holds at once: one on each of its multiprocessors."""
+    return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 0
+
+
+def _power(count: int) -> int:
+    """The least power of 2 that is not less."""
+    return 1 << max(count - 1, 0).bit_length()
+
+
+_forced: dict[str, dict[str, Any]] = {}
+
+
+@contextlib.contextmanager
+def forced(**parts: dict[str, Any]) -> Iterator[None]:
+    """Within the block plans of a form have these parts instead of their own, for tests and measurements.
+
+    >>> from elman.cells import GRU
+    >>> from elman.graph import trace
+    >>> with forced(alone={"BB": 64}):
+    ...     plan_for(trace(GRU()), 32, 8, torch.float32, 0, norm=False).BB
+    64
+    """
+    before = dict(_forced)
+    _forced.update(parts)
+    try:
+        yield
+    finally:
+        _forced.clear()
+        _forced.update(before)
+
+
+def _changed(plan: Plan) -> Plan:
+    return replace(plan, **_forced.get(plan.form, {}))
