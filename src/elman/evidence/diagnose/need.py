@@ -48,11 +48,12 @@ class Need:
     used: np.ndarray
 
 
-def need_of(x: Sequence[np.ndarray], y: Sequence[np.ndarray], seed: int = 0) -> Need:
+def need_of(x: Sequence[np.ndarray], y: Sequence[np.ndarray], seed: int = 0, *, products: int = PRODUCTS) -> Need:
     """How many steps back y depends on x, as far as a ridge regression sees.
 
     x  N sequences (T_i, F), standardised
     y  N targets (K,) of whole sequences, or (T_i, K) of each step
+    products  features up to which their products are read, too; 0: none
 
     >>> dice = np.random.default_rng(0)
     >>> x = dice.normal(size=(400, 30, 1))
@@ -62,7 +63,7 @@ def need_of(x: Sequence[np.ndarray], y: Sequence[np.ndarray], seed: int = 0) -> 
     from sklearn.linear_model import RidgeCV
 
     dice = np.random.default_rng(seed)
-    blocks, targets, lags = _rows(x, y, dice)
+    blocks, targets, lags = _rows(x, y, dice, products)
     rows, steps, _ = blocks.shape
     half = rows // 2
     none = Need(0, 0.0, *(np.empty(0) for _ in range(3)))
@@ -119,7 +120,7 @@ def _is_sure(said: np.ndarray, truth: np.ndarray, full: float, tried: int) -> bo
 
 
 def _rows(
-    x: Sequence[np.ndarray], y: Sequence[np.ndarray], dice: np.random.Generator
+    x: Sequence[np.ndarray], y: Sequence[np.ndarray], dice: np.random.Generator, products: int = PRODUCTS
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Steps before each target, the last one first, in blocks (n, blocks, F'); the targets (n, K); each block's end."""
     each_step = np.ndim(y[0]) == 2
@@ -130,11 +131,11 @@ def _rows(
     order = dice.permutation(len(ends))[:MOST_ROWS]
     chosen = [ends[i] for i in order]
     longest = min(max(end for _, end in chosen), LONGEST)
-    features = _featured(x[0][:1]).shape[1]
+    features = _featured(x[0][:1], products).shape[1]
     edges = _edges(longest, max(MOST_COLUMNS // features, LEAST_BLOCKS))
     found = np.zeros((len(chosen), longest, features))
     for row, (i, end) in enumerate(chosen):
-        seen = _featured(x[i][max(0, end - longest) : end])
+        seen = _featured(x[i][max(0, end - longest) : end], products)
         found[row, : len(seen)] = seen[::-1]
     targets = np.array([y[i][end - 1] if each_step else y[i] for i, end in chosen], float)
     return np.add.reduceat(found, edges[:-1], axis=1), targets.reshape(len(chosen), -1), edges[1:]
@@ -152,9 +153,9 @@ def _edges(steps: int, most: int) -> np.ndarray:
     return np.concatenate([np.arange(single), np.geomspace(single, steps, most - single + 1).round().astype(int)])
 
 
-def _featured(x: np.ndarray) -> np.ndarray:
+def _featured(x: np.ndarray, products: int) -> np.ndarray:
     """Features (T, F), and the products of two of the same step."""
-    if x.shape[1] > PRODUCTS:
+    if x.shape[1] > products:
         return x
     first, second = np.triu_indices(x.shape[1])
     return np.hstack([x, x[:, first] * x[:, second]])
