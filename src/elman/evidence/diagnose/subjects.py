@@ -28,7 +28,7 @@ ROWS = 64
 JUDGED = 500
 """sequences that the model is judged on"""
 NAMES = 50
-"""of a vocabulary, the most frequent ones, that a linear reading of the data sees apart"""
+"""of a vocabulary, the most frequent ones, that a reading of the data sees apart"""
 WINDOWS = 600
 """windows of a forecaster or of a text that what the data need is read off"""
 WILD = 5.0

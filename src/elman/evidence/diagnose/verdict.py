@@ -17,7 +17,7 @@ from elman.graph import keeper
 ENOUGH = 0.75
 """share of the steps that are needed which gradients must reach"""
 AS_GOOD = 0.9
-"""share of what a linear reading explains from which on a net has found what there is"""
+"""share of what a reading of the data explains from which on a net has found what there is"""
 GROWN = 1e3
 """growth of a gradient, back through time, that is called an explosion"""
 CLIPPED = 10.0
@@ -101,9 +101,10 @@ def judge(
         return Verdict(None, f"{reached}; what the data need was not measured.")
     if need.steps == 0:
         says = "" if explained is None else f"; the net explains {max(explained, 0):.0%}"
-        return Verdict(None, f"{reached}; how far the data need it, a linear reading of these cannot tell{says}.")
+        none = "neither a linear reading of these nor one of pairs of steps can tell"
+        return Verdict(None, f"{reached}; how far the data need it, {none}{says}.")
     net = "" if explained is None else f", the net {max(explained, 0):.0%}"
-    wanted = f"the data need {_steps(need.steps)} (a linear reading of them explains {need.explained:.0%}{net})"
+    wanted = f"the data need {_steps(need.steps)} ({need.reading} explains {need.explained:.0%}{net})"
     if not found and coverage(flows, -(-need.steps // stride), each_step=each_step) < ENOUGH:
         reach = _reach(flows, each_step=each_step) * stride
         lost = f"{LEFT:.0%} of it is left after {_steps(reach)}"
