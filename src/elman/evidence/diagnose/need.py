@@ -5,8 +5,10 @@ on rows that it has not seen. Where it explains as much with the steps before a 
 needed; and where taking the steps around a lag from another row costs nothing, the reading of all does not use them.
 
 Where it leaves something to explain, a second reading looks at pairs of steps (`readings.pairs`), and speaks if it
-explains more, and that is no chance. Neither sees what is in three steps together and in no two of them, such as the
-parity of bits, nor a pair whose places are other ones in each row.
+explains more, and that is no chance. Neither sees what is in three steps together and in no two of them, nor a pair
+whose places are other ones in each row: of the parity of three bits, and of the sign of the product of two values that
+a second feature marks anywhere among 100 steps, they explained nothing from 3000 rows. Where a pair stays in its place,
+300 rows were enough.
 """
 
 from __future__ import annotations
