@@ -61,6 +61,8 @@ def test_a_wrong_shape_is_one_clear_line():
         ({"zoneout": -0.1}, r"zoneout must be in \[0, 1\)"),
         ({"checkpoint": 0}, "checkpoint must be 'auto', a number of steps"),
         ({"checkpoint": "often"}, "got 'often'"),
+        ({"forget_bias": True}, "forget_bias must be a number or None, got True"),
+        ({"forget_bias": float("inf")}, "forget_bias must be a number or None, got inf"),
     ],
 )
 def test_a_wrong_option_is_refused(options, message):
@@ -154,6 +156,60 @@ def test_starting_weights():
     torch.testing.assert_close(gates.R.f @ gates.R.f.T, torch.eye(16), atol=1e-5, rtol=0)
     assert gates.b.f.eq(1).all() and gates.b.i.eq(0).all()
     assert torch.equal(elman.Recurrent("elman_relu", 2, 4).layers[0].R, torch.eye(4))
+
+
+def biases(cell, **options):
+    """Of each layer and direction the biases by gate, each a plain list."""
+    layers = elman.Recurrent(cell, 3, 4, **options).layers
+    return [{gate: b.tolist() for gate, b in vars(layer.by_gate().b).items()} for layer in layers]
+
+
+@pytest.mark.parametrize(
+    "cell, gate, sign", [("lstm", "f", 1), ("slstm", "f", 1), ("gru", "z", 1), ("mgu", "f", -1), ("mingru", "z", -1)]
+)
+def test_the_gate_that_keeps_the_state_starts_where_it_is_told_to(cell, gate, sign):
+    usual = biases(cell, num_layers=2, bidirectional=True)
+    told = biases(cell, num_layers=2, bidirectional=True, forget_bias=3)
+    assert len(told) == 4
+    for before, after in zip(usual, told, strict=True):
+        assert after.pop(gate) == [3.0 * sign] * 4 != before.pop(gate)
+        assert after == before
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "mgu", "mingru"])
+def test_a_greater_forget_bias_keeps_more_of_the_state(cell):
+    """Of a state of ones, with weights of 0 and no input, σ(b)^10 is left after ten steps."""
+    for bias in (-1.0, 1.0, 4.0):
+        rnn = elman.Recurrent(cell, 2, 8, forget_bias=bias)
+        with torch.no_grad():
+            for weights in (rnn.layers[0].W, rnn.layers[0].R):
+                if weights is not None:
+                    weights.zero_()
+            _, state = rnn(torch.zeros(1, 10, 2), tuple(torch.ones(1, 1, 8) for _ in rnn.cell.states))
+        left = torch.sigmoid(torch.tensor(bias)) ** 10
+        torch.testing.assert_close(state[-1], left.expand(1, 1, 8))
+
+
+def test_a_cell_without_a_gate_that_keeps_is_refused_a_forget_bias():
+    with pytest.raises(OptionError, match="forget_bias needs a gate that keeps the state, got h") as caught:
+        elman.Recurrent("elman", 2, 3, forget_bias=2.0)
+    assert "\n" not in str(caught.value)
+    assert repr(elman.Recurrent("lstm", 2, 3, forget_bias=2.5)) == "Recurrent(LSTM, 2, 3, forget_bias=2.5)"
+    assert repr(elman.Recurrent("lstm", 2, 3, forget_bias=0.0)) == "Recurrent(LSTM, 2, 3, forget_bias=0.0)"
+
+
+def test_an_estimator_keeps_its_forget_bias(tmp_path):
+    X, y = [[float(i % 2)] * 4 for i in range(12)], [i % 2 for i in range(12)]
+    options = {"hidden_size": 4, "max_steps": 6, "forget_bias": 3.5}
+    model = elman.SequenceClassifier(**options).fit(X, y, folder=tmp_path / "run")
+    found = elman.load(tmp_path / "run")
+    assert found.forget_bias == 3.5 and (found.predict_proba(X) == model.predict_proba(X)).all()
+    again = elman.SequenceClassifier(**options).fit(X, y, folder=tmp_path / "run", resume=True)
+    assert (again.predict_proba(X) == model.predict_proba(X)).all()
+    other = elman.SequenceClassifier(**options | {"forget_bias": None}).fit(X, y)
+    assert (other.predict_proba(X) != model.predict_proba(X)).any()
+    with pytest.raises(OptionError, match="forget_bias needs a gate"):
+        elman.SequenceClassifier(**options, cell="elman").fit(X, y)
 
 
 def test_a_net_copies_saves_and_loads():

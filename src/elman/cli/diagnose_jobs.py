@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from elman.cells import find_cell
+from elman.cli.jobs import COLUMNS as KEPT
 from elman.cli.jobs import kept_columns, load_cells, write_columns
 from elman.data import read_table
 from elman.data.corpus import read_corpus
@@ -17,13 +19,14 @@ from elman.data.examples import read_examples
 from elman.data.pairs import read_pairs
 from elman.errors import OptionError
 from elman.estimators import AnomalyDetector, Forecaster, LanguageModel, load
-from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
+from elman.evidence.compare.kept import OUTCOMES
 from elman.evidence.diagnose import diagnose
 from elman.evidence.diagnose.diagnosis import COLUMNS, Diagnosis
 from elman.evidence.diagnose.picture import to_html
-from elman.evidence.diagnose.remedies import Tried, try_remedies
+from elman.evidence.diagnose.remedies import R2, try_remedies
 from elman.evidence.report import Report
+from elman.evidence.tune.search import STUDY
 from elman.recurrent import Recurrent
 from elman.training.run import RunFolder
 
@@ -38,16 +41,28 @@ def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, ce
         _of_cell(load_cells(cells, name), out)
         return
     load_cells(cells, None)
+    _check_model(run)
     model = load(run)
     if file is None:
         raise OptionError(
             f"elman diagnose: {run} holds a run; name the data it learned from: elman diagnose {run} FILE."
         )
-    found = diagnose(model, _data(model, run, file))
+    data = _data(model, run, file)
+    found = diagnose(model, data)
     print(found)
     _write(found, f"Diagnosis of {run.resolve().name}", RunFolder(run))
     if apply:
-        _apply(model, run, file, out or run.with_name(f"{run.name}-mended"))
+        _apply(model, run, data, out or run.with_name(f"{run.name}-mended"))
+
+
+def _check_model(run: Path) -> None:
+    """Raises `OptionError` for a folder of `compare`, or of a `tune` that is not over: there is no model yet."""
+    if (run / OUTCOMES).is_file():
+        mend = "Train the one that it recommends (its last line is the command), and diagnose that run."
+        raise OptionError(f"elman diagnose: {run} must hold a model, got a comparison of several. {mend}")
+    if (run / STUDY).is_file() and not RunFolder(run).finished:
+        mend = "Let elman tune end (--resume), which trains the best, or train what it found."
+        raise OptionError(f"elman diagnose: {run} must hold a model, got a search. {mend}")
 
 
 def _of_cell(name: str, out: Path | None) -> None:
@@ -91,22 +106,15 @@ def _write(found: Diagnosis, title: str, folder: RunFolder) -> None:
     print(f"\nPictures: {folder.path / 'diagnosis.html'}")
 
 
-def _apply(model: Any, run: Path, file: Path, folder: Path) -> None:
-    if not isinstance(model, SequenceEstimator):
-        kind = type(model).__name__
-        raise OptionError(f"elman diagnose: --apply trains classifiers, regressors and taggers again, not a {kind}.")
-    X, y = _data(model, run, file)
-    tried = try_remedies(model, X, y, say=lambda line: print(line, file=sys.stderr))
-    _tell(tried)
-    tried[-1].model.save(folder)
-    write_columns(folder, kept_columns(run, labelled=True))
-    print(f"Mended:   {folder}")
-
-
-def _tell(tried: list[Tried]) -> None:
-    before, after = tried[0], tried[-1]
-    print(f"\nBefore:   explains {before.explained:.1%} of what it has not seen")
-    if after.remedy is None or after.explained <= before.explained:
-        print("After:    no remedy helped; the model is kept as it was trained")
+def _apply(model: Any, run: Path, data: Sequence[Any], folder: Path) -> None:
+    before, *_, after = try_remedies(model, *data, say=lambda line: print(line, file=sys.stderr))
+    print(f"\nBefore:   {before} {'of' if before.measure == R2 else 'on'} what it has not seen")
+    if after.loss >= before.loss:
+        print("After:    no remedy helped; the run stays as it is")
         return
-    print(f"After:    explains {after.explained:.1%}, with {after.remedy.flags}")
+    flags = "" if after.remedy is None else after.remedy.flags
+    print(f"After:    {after}, with {flags}")
+    after.model.save(folder)
+    if (run / KEPT).is_file():
+        write_columns(folder, kept_columns(run, labelled=True))
+    print(f"Mended:   {folder}")

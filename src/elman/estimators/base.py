@@ -28,7 +28,7 @@ from elman.training.settings import TrainingSettings
 ESTIMATORS: dict[str, type[Estimator]] = {}
 _STACK = (
     *("cell", "hidden_size", "num_layers", "dropout", "layer_norm", "zoneout", "recurrent_dropout", "residual"),
-    "backend",
+    *("forget_bias", "backend"),
 )
 
 
@@ -41,7 +41,8 @@ class Estimator(BaseEstimator):
     """A recurrent net for one problem shape: `fit`, `predict`, `save`, and `elman.load` to have it back.
 
     cell          name in `elman.CATALOGUE`, or your own `Cell`
-    hidden_size, num_layers, dropout, layer_norm, zoneout, recurrent_dropout, residual, backend   of the `Recurrent`
+    hidden_size, num_layers, dropout, layer_norm, zoneout, recurrent_dropout, residual, forget_bias, backend   of the
+                  `Recurrent`
     max_steps, batch_size, optimizer, learning_rate, weight_decay, warmup, average, clip_norm, patience, validate_every,
     precision, accelerator   of the training: see `TrainingSettings`
     random_state  an int gives the same net again
@@ -62,6 +63,7 @@ class Estimator(BaseEstimator):
     zoneout: float = 0.0
     recurrent_dropout: float = 0.0
     residual: bool = False
+    forget_bias: float | None = None
     backend: str = "auto"
     max_steps: int | None = None
     batch_size: int = 64

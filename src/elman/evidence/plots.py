@@ -146,7 +146,7 @@ def dress(axes: Axes, title: str, x: str, y: str) -> None:
     )
     axes.set_xlabel(x, color=QUIET)
     axes.set_ylabel(textwrap.shorten(y, 40).replace("$", r"\$"), color=QUIET)
-    axes.tick_params(colors=QUIET, length=0)
+    axes.tick_params(which="both", colors=QUIET, length=0)
     axes.xaxis.get_offset_text().set_color(QUIET)
     axes.yaxis.get_offset_text().set_color(QUIET)
     axes.grid(axis="y", color=GRID, linewidth=0.7)

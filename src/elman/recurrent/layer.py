@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from elman.backends import Pass, Weights, select
 from elman.cells.base import Fields
 from elman.errors import ShapeError
-from elman.graph import Traced
+from elman.graph import Traced, keeper
 
 
 class Layer(nn.Module):
@@ -22,10 +22,17 @@ class Layer(nn.Module):
     """
 
     def __init__(
-        self, traced: Traced, input_size: int, hidden_size: int, *, layer_norm: bool, learn_initial_state: bool
+        self,
+        traced: Traced,
+        input_size: int,
+        hidden_size: int,
+        *,
+        layer_norm: bool,
+        learn_initial_state: bool,
+        forget_bias: float | None = None,
     ) -> None:
         super().__init__()
-        self.traced, self.hidden_size = traced, hidden_size
+        self.traced, self.hidden_size, self.forget_bias = traced, hidden_size, forget_bias
         rows, recurrent, apart = (n * hidden_size for n in map(len, (traced.gates, traced.recurrent, traced.apart)))
         self.W = nn.Parameter(torch.empty(rows, input_size))
         self.R = nn.Parameter(torch.empty(recurrent, hidden_size)) if recurrent else None
@@ -40,7 +47,8 @@ class Layer(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Starting weights: each gate's R orthogonal, W uniform in ±sqrt(3 / F), biases 0, then the cell's own `init`.
+        """Starting weights: each gate's R orthogonal, W uniform in ±sqrt(3 / F), biases 0, then the cell's own `init`,
+        then the bias of the gate that keeps the state, where `forget_bias` is given.
 
         Source: Saxe, McClelland & Ganguli 2013, arXiv:1312.6120 (orthogonal R); LeCun et al. 1998 (W of variance 1/F).
         """
@@ -60,6 +68,9 @@ class Layer(nn.Module):
         for name, value in self.initial.items():
             value.fill_(cell.initial.get(name, 0.0))
         cell.init(self.by_gate())
+        kept = None if self.forget_bias is None else keeper(cell)
+        if kept is not None and self.forget_bias is not None:
+            vars(self.by_gate().b)[kept.gate].fill_(kept.sign * self.forget_bias)
 
     def by_gate(self) -> Fields:
         """Views of the weights by gate, as `Cell.init` sees them: w.W.i, w.R.i, w.b.i, w.b_r.n, w.p.name."""

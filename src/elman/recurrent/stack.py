@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from elman.backends import Pass, Stepper, check_backend, explain, select
 from elman.cells import Cell, find_cell
 from elman.errors import OptionError, ShapeError
-from elman.graph import trace
+from elman.graph import keeper, trace
 from elman.recurrent.layer import Layer, autocasts, check_shape
 
 State = tuple[Tensor, ...]
@@ -34,6 +34,9 @@ class Recurrent(nn.Module):
     zoneout              chance that a unit keeps its previous state (Krueger et al. 2016, arXiv:1606.01305)
     layer_norm           of the pre-activations W x and R h (Ba et al. 2016, arXiv:1607.06450)
     residual             each layer above the first adds its input to its output (He et al. 2015, arXiv:1512.03385)
+    forget_bias          where the bias of the gate that keeps the state starts: at b, 1 part in e^b + 1 is forgotten at
+                         a step, so log(T - 1) remembers T steps (Tallec & Ollivier 2018, arXiv:1804.11188, who draw it
+                         up to there); at -b where an open gate forgets, as the MGU's does; None: as the cell starts
     learn_initial_state  the state before the first step is a parameter
     checkpoint           recompute in backward: "auto" stores √T states, a number k one every k steps
     backend              "auto", or one by name that then runs or raises
@@ -61,6 +64,7 @@ class Recurrent(nn.Module):
         zoneout: float = 0.0,
         layer_norm: bool = False,
         residual: bool = False,
+        forget_bias: float | None = None,
         learn_initial_state: bool = False,
         checkpoint: Literal["auto"] | int | None = None,
         backend: str = "auto",
@@ -75,14 +79,22 @@ class Recurrent(nn.Module):
             self._where, sizes, {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout}
         )
         _check_checkpoint(self._where, checkpoint)
+        _check_forget_bias(self._where, self.cell, forget_bias)
         check_backend(backend, self._where)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bidirectional, self.batch_first, self.residual = bidirectional, batch_first, residual
         self.dropout, self.recurrent_dropout, self.zoneout = dropout, recurrent_dropout, zoneout
         self.layer_norm, self.learn_initial_state = layer_norm, learn_initial_state
-        self.checkpoint, self.backend = checkpoint, backend
+        self.forget_bias, self.checkpoint, self.backend = forget_bias, checkpoint, backend
         self.layers = nn.ModuleList(
-            Layer(self.traced, size, hidden_size, layer_norm=layer_norm, learn_initial_state=learn_initial_state)
+            Layer(
+                self.traced,
+                size,
+                hidden_size,
+                layer_norm=layer_norm,
+                learn_initial_state=learn_initial_state,
+                forget_bias=forget_bias,
+            )
             for layer in range(num_layers)
             for size in [input_size if layer == 0 else hidden_size * self.directions] * self.directions
         ).to(device=device, dtype=dtype)
@@ -200,20 +212,13 @@ class Recurrent(nn.Module):
 
     def _described(self) -> Iterator[str]:
         yield from (self.traced.name, str(self.input_size), str(self.hidden_size))
-        defaults = {"num_layers": 1, "batch_first": True, "backend": "auto"}
+        defaults = {"num_layers": 1, "batch_first": True, "forget_bias": None, "checkpoint": None, "backend": "auto"}
         options = (
-            "num_layers",
-            "bidirectional",
-            "batch_first",
-            "dropout",
-            "recurrent_dropout",
-            "zoneout",
-            "layer_norm",
+            *("num_layers", "bidirectional", "batch_first", "dropout", "recurrent_dropout", "zoneout", "layer_norm"),
+            *("residual", "forget_bias", "learn_initial_state", "checkpoint", "backend"),
         )
-        for name in (*options, "residual", "learn_initial_state", "checkpoint", "backend"):
-            if (value := getattr(self, name)) not in (defaults.get(name), False, 0.0, None) or value != defaults.get(
-                name, value
-            ):
+        for name in options:
+            if (value := getattr(self, name)) != defaults.get(name, False):  # 0.0 is False, too
                 yield f"{name}={value!r}"
 
     @property
@@ -339,3 +344,15 @@ def _check_checkpoint(where: str, checkpoint: Any) -> None:
     whole = isinstance(checkpoint, int) and not isinstance(checkpoint, bool) and checkpoint > 0
     if checkpoint not in (None, "auto") and not whole:
         raise OptionError(f"{where}: checkpoint must be 'auto', a number of steps ≥ 1 or None, got {checkpoint!r}.")
+
+
+def _check_forget_bias(where: str, cell: Cell, bias: Any) -> None:
+    if bias is None:
+        return
+    if isinstance(bias, bool) or not isinstance(bias, int | float) or not math.isfinite(bias):
+        raise OptionError(f"{where}: forget_bias must be a number or None, got {bias!r}. An LSTM starts at 1.0.")
+    if keeper(cell) is None:
+        gates = ", ".join(cell.gates)
+        raise OptionError(
+            f"{where}: forget_bias needs a gate that keeps the state, got {gates}. Leave it out, or take a gru."
+        )

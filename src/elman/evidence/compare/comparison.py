@@ -192,6 +192,7 @@ def compare(
     if widths:
         estimator = changed(estimator, hidden_size=max(widths))  # the baselines among the nets are as wide
     contest = contest_of(estimator, *data, **options)
+    rivals = contest.baselines()
     entered = grid(estimator, cells, depths, widths, budget, contest)
     names = [name_of(find_cell(cell, "compare")) for cell in cells]
     asked = {"estimator": type(estimator).__name__, "cells": names, "depths": depths, "widths": list(widths)}
@@ -207,7 +208,7 @@ def compare(
             say(f"{entrant.name}{start}: {contest.measure} {text(outcome.score, 3)}, {outcome.fit_seconds:.1f} s.")
         return entrant
 
-    simple = [enter(entrant) for entrant in baselines(contest.baselines(), budget, contest)]
+    simple = [enter(entrant) for entrant in baselines(rivals, budget, contest)]
     nets = [enter(entrant) for entrant in entered]
     return Comparison.build([*simple, *nets], outcomes, contest)
 

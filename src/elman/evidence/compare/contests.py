@@ -14,13 +14,15 @@ import numpy as np
 from elman.data import Panel
 from elman.data.corpus import Corpus
 from elman.data.inputs import Names, as_numbers
+from elman.data.on_disk import Text
 from elman.errors import DataError, OptionError
-from elman.estimators import Forecaster, LanguageModel
+from elman.estimators import AnomalyDetector, Forecaster, LanguageModel
 from elman.estimators.base import Estimator, changed
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
 from elman.evidence import metrics, next_token, phrases, simple
+from elman.evidence.anomaly_study import WatchExamples
 from elman.evidence.baselines import BASELINES, Forecast, LocalBaseline, run_baselines
 from elman.evidence.label_study import Examples
 from elman.evidence.labels import Labelled, joined, judged_by
@@ -41,12 +43,16 @@ class Contest(ABC):
 
     measure, higher  what decides, and whether more of it is better
     unit             what a loss is of; losses of different ones are independent
+    data             a part of it as `diagnose` takes it: no model learned from it, or not from the end that is judged
+    explains         whether R² on that says what a model is worth
     """
 
     estimator: Any
     measure: str = ""
     higher: bool = False
     unit: str = "sequences"
+    data: tuple[Any, ...] = ()
+    explains: bool = False
 
     @abstractmethod
     def fit(self, model: Any) -> None:
@@ -56,9 +62,13 @@ class Contest(ABC):
     def judge(self, model: Any) -> tuple[Array, float]:
         """The losses (N,) of a model that has learned, of each unit, and its score."""
 
+    def keep(self, model: Any) -> Any:
+        """What to use of a model that was judged, from now on: it, or the same once more from all data."""
+        return model
+
     @abstractmethod
     def baselines(self) -> Mapping[str, Any]:
-        """What a net is held against, by name, the simplest first."""
+        """What a net is held against, by name, the simplest first. Raises `OptionError` where nothing is comparable."""
 
     @abstractmethod
     def answer_seconds(self, model: Any) -> float:
@@ -87,7 +97,7 @@ class PairContest(Contest, ABC):
     """Sequences and something for each of them."""
 
     def __init__(self, estimator: Any, examples: Examples) -> None:
-        super().__init__(estimator)
+        super().__init__(estimator, data=(examples.X_test, examples.y_test))
         self.examples = examples
 
     def fit(self, model: Any) -> None:
@@ -102,6 +112,7 @@ class LabelContest(PairContest):
 
     def __init__(self, estimator: SequenceEstimator, examples: Examples) -> None:
         super().__init__(estimator, examples)
+        self.explains = True
         self.truth, self.group = joined(examples.y_test, steps=estimator.per_step)
         measures, self.loss = judged_by(self.truth, steps=estimator.per_step)
         self.measure, self.of = next(iter(measures.items()))
@@ -144,7 +155,7 @@ class LanguageContest(Contest):
     """The next token of texts, or the next frame of notes."""
 
     def __init__(self, estimator: LanguageModel, corpus: Corpus) -> None:
-        super().__init__(estimator)
+        super().__init__(estimator, data=(list(corpus.test),))
         self.learn, self.test = list(corpus.learn), list(corpus.test)
         self.validation = list(corpus.validation) or None
         # Its tokens are what the baselines read, and its other arguments are theirs, too.
@@ -197,7 +208,7 @@ class ForecastContest(Contest):
     def __init__(
         self, estimator: Forecaster, panel: Panel, n_windows: int = 3, season: int | None = None, most: int = SERIES
     ) -> None:
-        super().__init__(estimator, measure="MASE")
+        super().__init__(estimator, measure="MASE", data=(panel,))
         self.test = Backtest.plan(panel, estimator.horizon, n_windows, None, LEVELS)
         self.season = season_of(estimator, panel) if season is None else season
         self.rows = scored(self.test.truth, panel, most)
@@ -222,6 +233,10 @@ class ForecastContest(Contest):
         else:
             model.fit(self.test.windows[0].history)
 
+    def keep(self, model: Any) -> Any:
+        """It forecasts from the end of what it learned from, which is to be the data's end."""
+        return changed(model).fit(*self.data)
+
     def judge(self, model: Any) -> tuple[Array, float]:
         if isinstance(model, SimpleForecast):
             quantiles = model.forecast.quantiles
@@ -245,16 +260,47 @@ class ForecastContest(Contest):
         return _median_seconds([lambda: model.quantiles(history)] * READS) / len(history)
 
 
+class NormalContest(Contest):
+    """What is normal: the surprise at steps that are held to be normal, too."""
+
+    def __init__(self, estimator: AnomalyDetector, examples: WatchExamples) -> None:
+        super().__init__(estimator, measure="surprise in nats", data=(examples.X_test,))
+        self.examples = examples
+        block, self.place = blocks([len(a) for a in examples.X_test])
+        self.unit = "sequences" if block is None else f"blocks of {block} steps"
+
+    def fit(self, model: Any) -> None:
+        model.fit(self.examples.X)
+
+    def judge(self, model: Any) -> tuple[Array, float]:
+        surprise = np.concatenate(model.surprise(self.examples.X_test))
+        known = np.isfinite(surprise)
+        return block_losses(surprise[known], self.place[known]), float(surprise[known].mean())
+
+    def baselines(self) -> Mapping[str, Any]:
+        raise OptionError(
+            f"compare: a {type(self.estimator).__name__} cannot be varied, for the surprise of its baselines is no "
+            "probability. Compare labels, texts or forecasts."
+        )
+
+    def answer_seconds(self, model: Any) -> float:
+        x = self.examples.X_test[0]
+        return answer_seconds(model, list(x), lambda: model.surprise([x]))
+
+
 def contest_of(estimator: Estimator, *data: Any, share: float = 0.2, **options: Any) -> Contest:
     """The contest of an estimator's shape: for one that labels or writes texts `Examples`, or X and y, a share of which
-    is judged by; for a `Forecaster` a table or `Panel`, for a `LanguageModel` a `Corpus`.
+    is judged by; for a `Forecaster` a table or `Panel`; for a `LanguageModel` a `Corpus`, or texts, and for an
+    `AnomalyDetector` normal sequences, of both a share again.
 
     Raises `OptionError` for other estimators.
     """
     if isinstance(estimator, Forecaster):
         return ForecastContest(estimator, estimator.read(data[0]), **options)
     if isinstance(estimator, LanguageModel):
-        return LanguageContest(estimator, data[0])
+        return LanguageContest(estimator, _corpus(data[0], share))
+    if isinstance(estimator, AnomalyDetector):
+        return NormalContest(estimator, WatchExamples.split(data[0], None, share, 0))
     if not isinstance(estimator, SequenceEstimator | TextEstimator):
         name = type(estimator).__name__
         raise OptionError(f"compare: a {name} cannot be varied. Compare labels, texts or forecasts.")
@@ -262,3 +308,10 @@ def contest_of(estimator: Estimator, *data: Any, share: float = 0.2, **options: 
     if isinstance(estimator, TextEstimator):
         return TextContest(estimator, examples)
     return LabelContest(estimator, examples)
+
+
+def _corpus(texts: Any, share: float) -> Corpus:
+    """Texts with some to judge by."""
+    if isinstance(texts, Corpus):
+        return texts
+    return Corpus((texts,) if isinstance(texts, str | Text) else tuple(texts)).split(share, 0)

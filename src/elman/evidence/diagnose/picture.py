@@ -57,7 +57,7 @@ def plot_gradients(found: Diagnosis) -> Figure:
 
 
 def plot_need(found: Diagnosis) -> Figure | None:
-    """R² of a linear reading by how many steps it sees; None where nothing could be explained."""
+    """R² of a reading by how many steps it sees; None where nothing could be explained."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
@@ -77,7 +77,12 @@ def plot_need(found: Diagnosis) -> Figure | None:
             axes.axhline(max(found.explained, 0), color=TRUTH, lw=1.3, ls="--", label="explained by the net")
         _mark_need(axes, found)
         axes.set_ylim(0, 1.02)
-        dress(axes, "What the data need, by a linear reading", "steps back from the last one", "R²")
+        dress(
+            axes,
+            f"What the data need, by {need.reading.removesuffix(' of them')}",
+            "steps back from the last one",
+            "R²",
+        )
         figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=8.5, labelcolor=INK)
     return figure
 

@@ -2,64 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from elman.errors import OptionError
-from elman.estimators.base import changed
-from elman.estimators.sequences.base import SequenceEstimator
+from elman.estimators.base import Estimator, changed
+from elman.evidence.board import text
+from elman.evidence.compare.contests import Contest, contest_of
 from elman.evidence.diagnose.diagnosis import Diagnosis, diagnose
 from elman.evidence.diagnose.verdict import Remedy
-from elman.evidence.label_study import Examples
 
+R2 = "R²"
 HELPED = 0.5
-"""share of what was left unexplained that a remedy must explain for no other one to be tried"""
+"""share of its loss (of R²: of what was left unexplained) that a remedy must save for no other one to be tried"""
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A model that was trained with a remedy (none: the one before), and its diagnosis on the same unseen data."""
+    """A model that was trained with a remedy (none: the one before), its diagnosis, and what it is worth.
+
+    measure  what it is judged by, on data that it did not learn from: "R²" where the model labels, else what `compare`
+             decides by
+    score    that measure
+    loss     the mean loss on the same data; of R² what is left, 1 - R². Less of it is better
+    """
 
     remedy: Remedy | None
-    model: SequenceEstimator
+    model: Any
     diagnosis: Diagnosis
+    measure: str
+    score: float
+    loss: float
 
-    @property
-    def explained(self) -> float:
-        """R² on data that neither model was trained on."""
-        return self.diagnosis.explained or 0.0
+    @classmethod
+    def of(cls, remedy: Remedy | None, model: Any, contest: Contest) -> Tried:
+        """Looks into a model that has learned, and judges it."""
+        found = diagnose(model, contest.data)
+        if contest.explains and found.explained is not None:
+            return cls(remedy, model, found, R2, found.explained, 1 - found.explained)
+        losses, score = contest.judge(model)
+        return cls(remedy, model, found, contest.measure, score, float(losses.mean()))
+
+    def __str__(self) -> str:
+        if self.measure == R2:
+            return f"explains {self.score:.1%}"
+        return f"{self.measure} {text(self.score, 3)}"
 
 
 def try_remedies(
-    model: SequenceEstimator,
-    X: Sequence[Any],
-    y: Any,
-    *,
+    model: Estimator,
+    *data: Any,
     share: float = 0.2,
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Tried]:
     """The model trained again as it is, then with each remedy of its diagnosis until one helps; the best one last.
 
-    All are trained on the same sequences and judged on the same share of others. Raises `OptionError` where there is no
-    fault to be mended.
+    data   what the model learns from, as `diagnose` takes it
+    share  of it that none learns from, and all are judged by; of forecasts the last windows instead
+
+    All learn from the same data, and are judged on the same of others. Raises `OptionError` where there is no fault to
+    be mended.
     """
-    first = diagnose(model, (X, y))
+    first = diagnose(model, data)
     if not first.verdict.remedies:
         raise OptionError(f"diagnose: nothing to apply. {first.verdict.sentence}")
-    data = Examples.split(X, y, share, 0)
+    contest = contest_of(model, *data, share=share)
 
     def trained(remedy: Remedy | None) -> Tried:
         other = changed(model, **({} if remedy is None else remedy.change))
-        other.fit(data.X, data.y)
-        tried = Tried(remedy, other, diagnose(other, (data.X_test, data.y_test)))
+        contest.fit(other)
+        tried = Tried.of(remedy, other, contest)
         what = "as it is" if remedy is None else str(remedy).split(" (")[0]
-        say(f"{what}: R² {tried.explained:.3f}. {tried.diagnosis.verdict.sentence}")
+        say(f"{what}: {tried.measure} {text(tried.score, 3)}. {tried.diagnosis.verdict.sentence}")
         return tried
 
     found = [trained(None)]
     for remedy in first.verdict.remedies:
         found.append(trained(remedy))
-        if found[-1].explained > found[0].explained + HELPED * (1 - found[0].explained):
+        if found[-1].loss < found[0].loss - HELPED * abs(found[0].loss):
             break
-    return [found[0], *sorted(found[1:], key=lambda tried: tried.explained)]
+    before, *others = found
+    *others, best = sorted(others, key=lambda tried: -tried.loss)
+    return [before, *others, replace(best, model=contest.keep(best.model)) if best.loss < before.loss else best]

@@ -28,9 +28,11 @@ ROWS = 64
 JUDGED = 500
 """sequences that the model is judged on"""
 NAMES = 50
-"""of a vocabulary, the most frequent ones, that a linear reading of the data sees apart"""
+"""of a vocabulary, the most frequent ones, that a reading of the data sees apart"""
 WINDOWS = 600
 """windows of a forecaster or of a text that what the data need is read off"""
+WILD = 5.0
+"""spreads of a forecaster's window beyond which a value to forecast counts as that many"""
 FURTHER = 4
 """times the steps after which a language model's gradient is cut: so far its texts are looked at"""
 
@@ -138,13 +140,17 @@ def _of_forecaster(model: Forecaster, frame: Any) -> Subject:
     data = model.batches(frame)
     shape, net = model.plan_.shape, model.network_
     many = _some(data.epoch(0), data.batch_size)
-    x = torch.cat([batch.x for batch in many]).numpy()[:, : shape.context + 1, : net.columns.numbers]
-    y = torch.cat([batch.y for batch in many]).numpy()[:, shape.context :]
     with torch.no_grad():
         said = torch.cat([_median(net, batch.x) for batch in many]).numpy()[:, shape.context :]
-    mean = y.mean(0)
-    explained = float(1 - np.square(said - y).sum() / max(np.square(y - mean).sum(), 1e-12))
-    need = need_of(list(x.astype(float)), list(y.astype(float)))
+    x, y, weight = (torch.cat(parts).numpy() for parts in zip(*((b.x, b.y, b.weight) for b in many), strict=True))
+    x, y = x[:, : shape.context + 1, : net.columns.numbers], y[:, shape.context :]
+    told = weight[:, shape.context :].all(1)
+    # A window that has seen two values may have hardly any spread: in its units the next ones are beyond all bounds.
+    x, y, said = (part[told].astype(float) for part in (x, y.clip(-WILD, WILD), said.clip(-WILD, WILD)))
+    if not len(x):
+        raise DataError("diagnose: no window has values to forecast after a history, got none. Give longer series.")
+    explained = float(1 - np.square(said - y).sum() / max(np.square(y - y.mean(0)).sum(), 1e-12))
+    need = need_of(list(x), list(y), products=0)  # the net is given a value several ways: steps apart say more
     return Subject(net, lambda: net.loss(many[0])[0], need, explained, True, 1, net.recurrent, _arguments(model))
 
 

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from elman.cells import find_cell
 from elman.evidence.diagnose.flow import LEFT, Flow
 from elman.evidence.diagnose.need import Need
+from elman.graph import keeper
 
 ENOUGH = 0.75
 """share of the steps that are needed which gradients must reach"""
 AS_GOOD = 0.9
-"""share of what a linear reading explains from which on a net has found what there is"""
+"""share of what a reading of the data explains from which on a net has found what there is"""
 GROWN = 1e3
 """growth of a gradient, back through time, that is called an explosion"""
 CLIPPED = 10.0
@@ -27,6 +29,9 @@ GATED = frozenset(
     ]
 )
 """cells of the catalogue that can keep their state"""
+
+
+CHRONO = "Tallec & Ollivier 2018, arXiv:1804.11188"
 
 
 @dataclass(frozen=True)
@@ -96,14 +101,17 @@ def judge(
         return Verdict(None, f"{reached}; what the data need was not measured.")
     if need.steps == 0:
         says = "" if explained is None else f"; the net explains {max(explained, 0):.0%}"
-        return Verdict(None, f"{reached}; how far the data need it, a linear reading of these cannot tell{says}.")
+        none = "neither a linear reading of these nor one of pairs of steps can tell"
+        return Verdict(None, f"{reached}; how far the data need it, {none}{says}.")
     net = "" if explained is None else f", the net {max(explained, 0):.0%}"
-    wanted = f"the data need {_steps(need.steps)} (a linear reading of them explains {need.explained:.0%}{net})"
+    wanted = f"the data need {_steps(need.steps)} ({need.reading} explains {need.explained:.0%}{net})"
     if not found and coverage(flows, -(-need.steps // stride), each_step=each_step) < ENOUGH:
         reach = _reach(flows, each_step=each_step) * stride
         lost = f"{LEFT:.0%} of it is left after {_steps(reach)}"
         return Verdict(
-            "vanishing", f"Vanishing gradient: {lost}, {wanted}.", tuple(_lengthen(params, each_step=each_step))
+            "vanishing",
+            f"Vanishing gradient: {lost}, {wanted}.",
+            tuple(_lengthen(params, -(-need.steps // stride), each_step=each_step)),
         )
     if cut is not None and need.steps > cut and not found:
         remedy = Remedy({"truncate": need.steps}, "gradients are followed as far as the data need")
@@ -146,12 +154,18 @@ def _steps(count: float) -> str:
     return "any number of steps" if math.isinf(count) else "1 step" if count == 1 else f"{count:.0f} steps"
 
 
-def _lengthen(params: dict[str, Any], *, each_step: bool) -> list[Remedy]:
-    """What lets gradients reach further."""
-    cell = str(params.get("cell", "lstm"))
+def _lengthen(params: dict[str, Any], steps: int, *, each_step: bool) -> list[Remedy]:
+    """What lets gradients reach further, as far as so many steps."""
+    chosen = params.get("cell", "lstm")
+    cell, told = str(chosen), params.get("forget_bias")
+    bias = {"forget_bias": round(math.log(max(steps, 2)), 1)} if "forget_bias" in params else {}
     found = []
     if cell not in GATED:
-        found.append(Remedy({"cell": "lstm"}, "a gate that can keep the state as it is lets the gradient through"))
+        found.append(
+            Remedy({"cell": "lstm"} | bias, f"a gate that keeps the state lets the gradient through; {CHRONO}")
+        )
+    if bias and keeper(find_cell(chosen)) is not None and (told is None or told < bias["forget_bias"]):
+        found.append(Remedy(bias, f"gates start by keeping {steps} steps; {CHRONO}"))
     if cell != "slstm":
         found.append(
             Remedy(
