@@ -64,6 +64,10 @@ class Backend(Protocol):
         """Why this backend cannot run this, in a clause that follows "because", or None when it can."""
         ...
 
+    def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str | None:
+        """How it would run this, in a few words, where there is more than one way."""
+        ...
+
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
     ) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -52,6 +52,9 @@ class Torch:
             return "torch.compile and torch.export unroll plain operations themselves"
         return refuse_tracing() or refuse_transforms()
 
+    def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> None:
+        """None: it has one way."""
+
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
     ) -> tuple[Tensor, tuple[Tensor, ...]]:

@@ -109,6 +109,9 @@ class Eager:
         """None: it runs everything."""
         return None
 
+    def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> None:
+        """None: it has one way."""
+
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
     ) -> tuple[Tensor, tuple[Tensor, ...]]:

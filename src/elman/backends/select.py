@@ -43,5 +43,8 @@ def explain(name: str, traced: Traced, weights: Weights, x: Tensor, how: Pass) -
     lines = []
     for key, backend in BACKENDS.items():
         reason = backend.refusal(traced, weights, x, how)
-        lines.append(f"{key}: " + ("can run" if reason is None else f"refused because {reason}"))
+        note = None if reason else backend.note(traced, weights, x, how)
+        lines.append(
+            f"{key}: " + (f"refused because {reason}" if reason else f"can run ({note})" if note else "can run")
+        )
     return f"{select(name, traced, weights, x, how).name} (asked for: {name})\n" + "\n".join(lines)

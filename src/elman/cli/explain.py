@@ -36,7 +36,10 @@ def explain(
         ),
     ] = None,
     c: Annotated[bool, typer.Option("--c", help="The generated C source, in place of all else.")] = False,
-    out: Annotated[Path | None, typer.Option(help="Folder for a page, LaTeX and pictures; with --c, C too.")] = None,
+    triton: Annotated[bool, typer.Option("--triton", help="The generated GPU kernels, likewise.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for a page, LaTeX and pictures; with --c or --triton, these too.")
+    ] = None,
 ) -> None:
     """Print a CELL's equations, its derived backward pass and what a step costs; with --out, a page with pictures. With
     --on, tell which steps of an example a run's answer is owed to, and draw its states and gates."""
@@ -56,8 +59,9 @@ def explain(
             f"elman explain: {cell} holds a run; say what it is asked about: --on TEXT or --on FILE --row N."
         )
     found = told(cell, input_size, hidden_size, layers, bidirectional=bidirectional, shapes=tuple(shape or DIAGRAMS))
+    sources = ["cell.c"] * c + ["cell_triton.py"] * triton
     if out is None:
-        print(found.source if c else found)
+        print("\n\n".join(found.sources[name] for name in sources) if sources else found)
         return
-    for path in found.write(out, source=c):
+    for path in found.write(out, sources=sources):
         print(f"Written: {path}")

@@ -86,11 +86,13 @@ def test_the_terminal_gets_the_text(tmp_path):
     assert "h_t = 0.5 · h_{t-1} + u_t" in told("Mine", "--cells", tmp_path / "mine.py").output
     source = told("gru", "--c").output
     assert source.startswith("/* GRU, written by elman") and "cell_backward" in source
+    source = told("gru", "--triton").output
+    assert source.startswith('"""GRU, written by elman') and "def cell_backward(" in source and "tl.dot" in source
 
 
 def test_a_folder_gets_a_page_latex_and_pictures(tmp_path):
-    told("leaky", "--out", tmp_path / "all", "--c")
-    names = {"explain.html", "equations.tex", "cell.c", *(f"{shape}.svg" for shape in DIAGRAMS)}
+    told("leaky", "--out", tmp_path / "all", "--c", "--triton")
+    names = {"explain.html", "equations.tex", "cell.c", "cell_triton.py", *(f"{shape}.svg" for shape in DIAGRAMS)}
     assert {path.name for path in (tmp_path / "all").iterdir()} == names
     page = (tmp_path / "all" / "explain.html").read_text()
     assert page.count("<svg") == len(DIAGRAMS) and "h<sub>t-1</sub>" in page

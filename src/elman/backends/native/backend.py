@@ -42,6 +42,9 @@ class Native:
             return "autocast is on, and it computes in the dtype it is given"
         return refuse_transforms() or _build_failure(traced, x.dtype, layer_norm=weights.gain_r is not None)
 
+    def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> None:
+        """None: it has one way."""
+
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
     ) -> tuple[Tensor, tuple[Tensor, ...]]:

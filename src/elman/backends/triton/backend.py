@@ -39,10 +39,16 @@ class Triton:
         kind = _autocast(x) or x.dtype
         if kind not in DTYPES or (_autocast(x) is None and weights.W.dtype != x.dtype):
             return f"it computes in one dtype of 16, 32 or 64 bits, and x is {x.dtype}, W {weights.W.dtype}"
+        if kind == torch.bfloat16 and x.device.type == "cpu" and traced.recurrent:
+            return "triton's interpreter cannot multiply bfloat16"
         units = len(weights.b) // len(traced.gates)
         if weights.gain_r is not None and traced.recurrent and units > ALONE_NORM:
             return f"it normalises layers of up to {ALONE_NORM} units, and this one has {units}"
         return refuse_tracing() or (None if watched() else refuse_transforms())
+
+    def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str:
+        """One launch for all steps, or one for each."""
+        return str(kernel.plan(traced, x, len(weights.b) // len(traced.gates), x.shape[1], weights.gain_r))
 
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass

@@ -6,6 +6,7 @@ The buffer z first holds W x + b, after forward the whole pre-activations, and a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -19,6 +20,10 @@ from elman.backends.given import Given, Gradients, Kept, Manner
 from elman.backends.triton.modules import kernels
 from elman.backends.triton.plan import Plan, places_on, plan_for
 from elman.graph import Traced
+
+
+class LaunchWarning(UserWarning):
+    """A layer does not fit on the GPU in one piece."""
 
 
 class Span(NamedTuple):
@@ -46,9 +51,7 @@ class Frame:
         """The frame for what was given."""
         rows, units = given.state[0].shape
         wide = torch.float64 if given.x.dtype == torch.float64 else torch.float32
-        norm = given.gain is not None and bool(traced.recurrent)
-        plan = plan_for(traced, units, rows, given.x.dtype, places_on(given.x.device), norm=norm)
-        return cls(traced, given, how, plan, rows, units, wide)
+        return cls(traced, given, how, plan(traced, given.x, units, rows, given.gain), rows, units, wide)
 
     @property
     def norm(self) -> bool:
@@ -140,6 +143,19 @@ class Frame:
         given = {"z": z, "zr": zr, "zn": zn, "y": y, "kept": kept, "state": state, "feed": self.feed(state)}
         self.launch("forward", span, given, KEEP=keep)
         return zr, zn, kept
+
+
+def plan(traced: Traced, x: Tensor, units: int, rows: int, gain: Tensor | None) -> Plan:
+    """The layout on x's device; warns, once for each size, where every step is a launch of its own."""
+    norm, places = gain is not None and bool(traced.recurrent), places_on(x.device)
+    found = plan_for(traced, units, rows, x.dtype, places, norm=norm)
+    if found.form == "steps" and places:
+        text = (
+            f"{traced.name} of {units} units on {rows} sequences takes one launch per step, several times slower: its "
+        )
+        text += f"programs would have to be on the GPU at once, and there is room for {places}. Use fewer sequences."
+        warnings.warn(text, LaunchWarning, stacklevel=2)
+    return found
 
 
 def _dtype(dtype: torch.dtype) -> Any:

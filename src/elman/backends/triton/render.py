@@ -84,7 +84,7 @@ def render(traced: Traced, chunks: int = 1) -> str:
         del texts["scan"]
     else:
         functions.append(_function("cell_transition", [*x, *p], linear, reads, list(linear.outputs)))
-    return "\n\n".join([HEAD.format(name=traced.name), *functions, *(expand(t, ranges) for t in texts.values())])
+    return "\n\n\n".join([HEAD.format(name=traced.name), *functions, *(expand(t, ranges) for t in texts.values())])
 
 
 def ranges_of(traced: Traced, chunks: int) -> dict[str, list[dict[str, int]]]:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-from elman.backends.native.render import render
+from elman.backends.native import render as native
+from elman.backends.triton import render as triton
 from elman.cells import Cell, find_cell, name_of
 from elman.errors import OptionError
 from elman.evidence.explain.counts import Counts, counts
@@ -33,7 +34,7 @@ class Explanation:
     counts      parameters, operations, memory
     net         of which net they are, in words
     diagrams    name of a picture → SVG, its colours the page's
-    source      the C that its kernels are compiled from
+    sources     what its kernels are compiled from, by file: "cell.c" for CPUs, "cell_triton.py" for GPUs
     """
 
     name: str
@@ -42,7 +43,7 @@ class Explanation:
     counts: Counts
     net: str
     diagrams: Mapping[str, str]
-    source: str
+    sources: Mapping[str, str]
 
     def parts(self) -> list[tuple[str, str, tuple[Equation, ...]]]:
         """Heading, words and equations of each part of the mathematics."""
@@ -92,16 +93,18 @@ class Explanation:
         latex = f"<details><summary>equations.tex</summary><pre>{escape(self.to_latex())}</pre></details>"
         return Report(f"{self.name}: {self.title}", sections=sections | {"LaTeX": latex}).to_html()
 
-    def write(self, folder: Path, *, source: bool = False) -> list[Path]:
-        """Writes explain.html, equations.tex and a NAME.svg for each picture, with `source` also cell.c; gives their
-        paths. Raises `OptionError` where there can be no such folder, `RunError` where nothing can be written."""
+    def write(self, folder: Path, *, sources: Sequence[str] = ()) -> list[Path]:
+        """Writes explain.html, equations.tex, a NAME.svg for each picture, and those of `sources`; gives their paths.
+
+        Raises `OptionError` where there can be no such folder, `RunError` where nothing can be written.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise OptionError(f"explain: {folder} cannot be a folder: {problem.strerror}. Name another.") from None
         files = {"explain.html": self.to_html(), "equations.tex": self.to_latex()}
         files |= {f"{name}.svg": alone(svg) for name, svg in self.diagrams.items()}
-        files |= {"cell.c": self.source} if source else {}
+        files |= {name: self.sources[name] for name in sources}
         for name, text in files.items():
             write_atomic(folder / name, text.encode())
         return [folder / name for name in files]
@@ -116,7 +119,7 @@ def explain(
     bidirectional: bool = False,
     shapes: Sequence[str] = tuple(DIAGRAMS),
 ) -> Explanation:
-    """What a cell computes and how it learns: equations, derived backward pass, counts, pictures, generated C.
+    """What a cell computes and how it learns: equations, derived backward pass, counts, pictures, generated kernels.
 
     All of it comes from the trace that the kernels run. `print` shows the mathematics; `write` makes a page of it.
     shapes: names in `DIAGRAMS`. Raises `OptionError`, `UnknownNameError`, `CellError`.
@@ -142,7 +145,10 @@ def explain(
         counts=counts(found, input_size, hidden_size, num_layers, bidirectional=bidirectional),
         net=f"{layers}{ways}, F = {input_size} inputs, H = {hidden_size} units",
         diagrams={shape: unrolled(found, shape, max(num_layers, 2)) for shape in shapes},
-        source=render(trace(found), torch.float32, layer_norm=False),
+        sources={
+            "cell.c": native.render(trace(found), torch.float32, layer_norm=False),
+            "cell_triton.py": triton.render(trace(found)),
+        },
     )
 
 

@@ -1,0 +1,107 @@
+"""Every form of the loop, interpreted, against the eager backend: outputs, last state and all gradients."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import elman
+from elman.backends.triton.plan import forced
+from tests.conftest import assert_close
+from tests.contracts.conftest import CELLS, gradients, make, run
+
+STEPS = {"form": "steps", "BB": 16, "BU": 16, "BK": 16}
+FORMS = {
+    "alone, R held": {"alone": {"BB": 16, "hold": True}},
+    "alone, R read": {"alone": {"BB": 16, "hold": False}},
+    "steps, R held": {"alone": STEPS | {"hold": True, "chunks": 2}},
+    "steps, R read": {"alone": STEPS | {"hold": False, "chunks": 1}},
+    "scan": {"scan": {"BB": 4, "BU": 16}},
+}
+OPTIONS = {
+    "plain": {},
+    "all at once": {"zoneout": 0.3, "recurrent_dropout": 0.3, "bidirectional": True, "checkpoint": 3},
+}
+LENGTHS = [5, 0, 3]
+PAIRS = [(cell, form) for cell in ("gru", "users_own") for form in FORMS if form != "scan"]
+PAIRS += [("minlstm", "scan"), ("leaky", "scan")]
+
+
+def equal(rnn, x, lengths, **forms):
+    """The same net on triton gives what it gives on eager."""
+    rnn.backend = "eager"
+    y, state = run(rnn, x, lengths=lengths)
+    expected = {name: g.clone() for name, g in gradients(rnn, x, lengths).items()}
+    rnn.backend = "triton"
+    with forced(**forms):
+        got, last = run(rnn, x, lengths=lengths)
+        found = gradients(rnn, x, lengths)
+    assert_close(got, y, "outputs")
+    for one, other in zip(last, state, strict=True):
+        assert_close(one, other, "state")
+    for name, g in expected.items():
+        assert_close(found[name], g, f"gradient of {name}")
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("cell, form", PAIRS)
+def test_every_form_is_the_same_net(cell, form, options):
+    hidden = 20 if "chunks" in next(iter(FORMS[form].values())) else 5
+    rnn = make(CELLS[cell], "eager", OPTIONS[options], hidden=hidden)
+    equal(rnn, torch.randn(3, 5, 3, dtype=torch.float64), LENGTHS, **FORMS[form])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lengths", [None, [9, 0, 7]])
+@pytest.mark.parametrize("options", [{}, OPTIONS["all at once"], {"layer_norm": True}, {"bidirectional": True}])
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_in_every_form_it_has(cell, options, lengths):
+    for form, plan in FORMS.items():
+        if options.get("layer_norm") and "steps" in form:
+            continue
+        rnn = make(CELLS[cell], "eager", options, hidden=20)
+        equal(rnn, torch.randn(3, 9, 3, dtype=torch.float64), lengths, **plan)
+
+
+def test_a_scan_of_two_states_over_several_pieces():
+    rnn = make(CELLS["lru"], "eager", hidden=3)
+    equal(rnn, torch.randn(2, 7, 3, dtype=torch.float64), [7, 4], scan={"BB": 4, "BU": 4})
+
+
+@pytest.mark.parametrize("cell, dtype", [("lstm", torch.float16), ("mingru", torch.bfloat16)])
+def test_half_precision_is_near_and_keeps_its_dtype(cell, dtype):
+    wide = make(CELLS[cell], "eager", hidden=8, dtype=torch.float32)
+    half = make(CELLS[cell], "triton", hidden=8, dtype=dtype)
+    half.load_state_dict(wide.state_dict())
+    x = torch.randn(2, 6, 3)
+    with forced(scan={"BB": 4, "BU": 8}):
+        (y, state), (expected, _) = run(half, x.to(dtype)), run(wide, x)
+        found = gradients(half, x.to(dtype))
+    assert y.dtype == dtype and {s.dtype for s in state} == {dtype}
+    torch.testing.assert_close(y.float(), expected, atol=0.03, rtol=0.03)
+    for name, g in gradients(wide, x).items():
+        assert found[name].dtype == dtype
+        torch.testing.assert_close(found[name].float(), g, atol=0.05 * float(g.abs().max()) + 0.02, rtol=0.05)
+
+
+def test_autocast_multiplies_in_half_precision_and_keeps_weights_and_state_wide():
+    rnn = make(CELLS["gru"], "triton", hidden=8, dtype=torch.float32)
+    x = torch.randn(2, 5, 3)
+    with torch.autocast("cpu", torch.float16):
+        y, state = run(rnn, x)
+        y.sum().backward()
+    assert y.dtype == state[0].dtype == torch.float32
+    assert all(p.grad.dtype == torch.float32 for p in rnn.parameters())
+    torch.testing.assert_close(y, run(rnn, x)[0], atol=0.03, rtol=0.03)
+    assert not torch.equal(y, run(rnn, x)[0])
+
+
+def test_what_it_does_not_run_it_refuses():
+    rnn = elman.Recurrent("lstm", 3, 300, layer_norm=True, backend="triton")
+    with pytest.raises(elman.errors.OptionError, match="normalises layers of up to 256 units, and this one has 300"):
+        rnn(torch.zeros(1, 2, 3))
+    if not torch.cuda.is_available():
+        with pytest.raises(elman.errors.OptionError, match="triton's interpreter cannot multiply bfloat16"):
+            elman.Recurrent("lstm", 3, 4, backend="triton", dtype=torch.bfloat16)(torch.zeros(1, 2, 3).bfloat16())
+    said = elman.Recurrent("mingru", 3, 4).explain_backend()
+    assert "triton: can run (one launch, a parallel scan)" in said

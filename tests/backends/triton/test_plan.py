@@ -1,0 +1,45 @@
+"""Layouts: nobody waits for a program that cannot be there, and every column of R is read."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+import torch
+
+from elman.backends.triton import kernel
+from elman.backends.triton.plan import plan_for
+from elman.cells import find_cell
+from elman.graph import trace
+
+SIZES = [(cell, H, B, dtype) for cell in ("lstm", "gru", "elman") for H in (1, 17, 64, 128, 200, 256, 768, 1024, 3000)
+         for B in (1, 16, 33, 128, 1000) for dtype in (torch.bfloat16, torch.float32)]  # fmt: skip
+
+
+@pytest.mark.parametrize("cell, units, rows, dtype", SIZES)
+def test_programs_that_meet_are_all_there_and_read_all_columns(cell, units, rows, dtype):
+    places = 132
+    plan = plan_for(trace(find_cell(cell)), units, rows, dtype, places, norm=False)
+    by_units, by_rows = plan.grid(rows, units)
+    assert by_units * plan.BU >= units and by_rows * plan.BB >= rows
+    if plan.form == "spread":
+        assert by_units * by_rows <= places
+    if plan.form == "alone":
+        assert by_units == 1 and plan.BK == plan.BU >= units
+    elif plan.hold:
+        assert plan.chunks * plan.BK >= units
+    assert all(size & (size - 1) == 0 and size >= 16 for size in (plan.BU, plan.BK)), "what tl.dot takes"
+
+
+def test_without_a_known_gpu_no_program_waits_for_another():
+    plan = plan_for(trace(find_cell("lstm")), 768, 16, torch.float16, 0, norm=False)
+    assert plan.form == "steps" and str(plan) == "one launch per step"
+
+
+def test_it_says_that_every_step_is_a_launch(monkeypatch):
+    monkeypatch.setattr(kernel, "places_on", lambda device: 8)
+    with pytest.warns(kernel.LaunchWarning, match="LSTM of 900 units on 64 sequences takes one launch per step"):
+        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), 900, 64, None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), 64, 64, None)
