@@ -7,6 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
 from elman.evidence.explain.example import Example, Inside, Looked
 from elman.evidence.plots import FORECAST, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
@@ -22,8 +24,10 @@ CURVES = 6
 """features whose curves are drawn at most: those that most is owed to"""
 TICKS = 24
 """steps that are named below a heat-map at most"""
-TIMES = 6
-"""times that are named below a curve at most"""
+TIMES = 6, 3
+"""times that are named at most below a curve, and below a heat-map"""
+DARK = 0.15
+"""of a picture's light is left where the net did not look"""
 SEEN = 24
 """words for which it is drawn where in a picture the net looked, at most"""
 
@@ -98,7 +102,7 @@ def plot_parts(found: Example, x: np.ndarray) -> Figure:
         below.bar(np.arange(len(steps)), steps, width=0.9, color=[FORECAST if v >= 0 else TRUTH for v in steps])
         below.axhline(0, color=QUIET, linewidth=0.8)
         dress(below, f"What each step adds: {found.of}", "step", "")
-        _name_times(below, found.steps)
+        _name_times(below, found.steps, TIMES[0])
     return figure
 
 
@@ -111,24 +115,21 @@ def plot_regions(looked: Looked) -> Figure:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    words, picture = looked.words[:SEEN], np.asarray(looked.picture, float)
-    picture = picture / 255 if picture.max() > 1 else picture
+    words, given = looked.words[:SEEN], np.asarray(looked.picture)
+    picture = np.clip(given / 255.0 if given.dtype.kind in "iu" else given.astype(float), 0, 1)
     picture = picture[..., None] if picture.ndim == 2 else picture
     picture = np.repeat(picture, 3, 2) if picture.shape[2] == 1 else picture[..., :3]
     columns = min(6, len(words))
     rows = -(-len(words) // columns)
-    frame = (-0.5, picture.shape[1] - 0.5, picture.shape[0] - 0.5, -0.5)
     with rc_context(STYLE):
         figure = Figure(figsize=(8.6, 0.3 + 1.75 * rows * 6 / max(columns, 4)), layout="constrained")
         for place, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).flat):
             axes.set_axis_off()
             if place >= len(words):
                 continue
-            weights = looked.weights[place].reshape(looked.shape)
-            axes.imshow(picture)
-            veil = 0.85 * (1 - weights / max(float(weights.max()), 1e-9))
-            veiled = np.concatenate([np.zeros((*looked.shape, 3)), veil[..., None]], 2)
-            axes.imshow(veiled, extent=frame, interpolation="bilinear")
+            light = torch.from_numpy(looked.weights[place].reshape(1, 1, *looked.shape))
+            light = F.interpolate(light / light.max().clamp(min=1e-9), picture.shape[:2], mode="bilinear")[0, 0].numpy()
+            axes.imshow(picture * (DARK + (1 - DARK) * light[..., None]))
             axes.set_title(words[place], fontsize=9, color=INK)
     return figure
 
@@ -186,11 +187,11 @@ def _name_steps(axes: Any, steps: Sequence[str]) -> None:
         axes.set_xticks(range(len(steps)), steps, rotation=turned)
         axes.set_xlabel("")
     elif steps:
-        _name_times(axes, steps)
+        _name_times(axes, steps, TIMES[1])
 
 
-def _name_times(axes: Any, steps: Sequence[str]) -> None:
+def _name_times(axes: Any, steps: Sequence[str], most: int) -> None:
     """A few of many steps, by name, where these are not their numbers."""
     if steps[0] != "0" and len(steps) > 1:
-        few = np.unique(np.linspace(0, len(steps) - 1, min(TIMES, len(steps))).round().astype(int))
+        few = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
         axes.set_xticks(few, [steps[k] for k in few])

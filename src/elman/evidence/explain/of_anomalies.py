@@ -74,7 +74,9 @@ def _after_the_past(model: AnomalyDetector, net: NextStepNetwork, v: Tensor, the
         own = known - begin
         return model.alarm_.score_of(_surprise(net, Said(p[:, own], location[:, own]), many[:, own], there[known]))
 
-    layers = lambda: inside(net.recurrent, lambda: said(v[None, begin:end]))  # noqa: E731
+    def layers() -> list[Inside]:
+        return inside(net.recurrent, lambda: said(v[None, begin:end]), steps=[str(t) for t in range(begin, end)])
+
     return Scored(begin, end, score, layers)
 
 
