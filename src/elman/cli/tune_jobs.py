@@ -13,6 +13,7 @@ from elman.cli.again import trained_by
 from elman.cli.jobs import (
     build,
     load_cells,
+    nothing_left,
     parse_value,
     print_board,
     read_labelled,
@@ -106,37 +107,50 @@ def run_tune(
     resume: bool,
 ) -> None:
     """The search and its judgement in a run folder, told on the terminal."""
-    columns = asked.table if asked.verb == "forecast" else {}
-    first = asked.cell[0] if asked.cell else None
-    estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
-    if method == "evolve":
-        data, folder = _begin(asked, estimator, out, resume, 0)
-        lines = []
-        outcome: Any = data.evolve(folder, title=title, objective=how["objective"], **talk())
-    else:
-        load_optuna()
-        search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
-        if len(asked.cell) > 1:
-            search = {"cell": list(asked.cell)} | search
-        estimator = changed(estimator, **fixed(estimator, search))
-        space = make_space(estimator, search, how["only"])
-        data, folder = _begin(asked, estimator, out, resume, how["trials"])
-        say = partial(talk()["say"], soft_wrap=True)
-        say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
-        counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
-        ready = partial(load_cells, asked.cells, first)
-        tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
-        lines = _lines(tuned)
-        outcome = data.judge(tuned, folder, title=title, **talk())
+    folder = run_folder("tune", asked.file, out, resume=resume, share=asked.share)
+    with nothing_left(folder):
+        data, outcome, lines = _tuned(asked, method, shape, more, how, folder, title, resume=resume)
     if data.columns is not None:
         write_columns(folder, data.columns)
     print_board(outcome.judged.scoreboard)
     print("", outcome.sentence, *lines, f"Report: {folder / 'report.html'}", sep="\n")
 
 
-def _begin(asked: Asked, estimator: Any, out: Path | None, resume: bool, trials: int) -> tuple[Data, Path]:
-    """What is read from the file, and the run folder, ready; a mistake in either is told before hours are spent."""
-    folder = run_folder("tune", asked.file, out, resume=resume, share=asked.share)
+def _tuned(
+    asked: Asked,
+    method: str,
+    shape: Mapping[str, Any],
+    more: Sequence[str] | None,
+    how: Mapping[str, Any],
+    folder: Path,
+    title: str,
+    *,
+    resume: bool,
+) -> tuple[Data, Any, list[str]]:
+    """What was read, what came of it, and lines to add."""
+    columns = asked.table if asked.verb == "forecast" else {}
+    first = asked.cell[0] if asked.cell else None
+    estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
+    if method == "evolve":
+        data = _begin(asked, estimator, folder, 0, resume=resume)
+        return data, data.evolve(folder, title=title, objective=how["objective"], **talk()), []
+    load_optuna()
+    search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
+    if len(asked.cell) > 1:
+        search = {"cell": list(asked.cell)} | search
+    estimator = changed(estimator, **fixed(estimator, search))
+    space = make_space(estimator, search, how["only"])
+    data = _begin(asked, estimator, folder, how["trials"], resume=resume)
+    say = partial(talk()["say"], soft_wrap=True)
+    say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
+    counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
+    ready = partial(load_cells, asked.cells, first)
+    tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
+    return data, data.judge(tuned, folder, title=title, **talk()), _lines(tuned)
+
+
+def _begin(asked: Asked, estimator: Any, folder: Path, trials: int, *, resume: bool) -> Data:
+    """What is read from the file, the run folder ready; a mistake in either is told before hours are spent."""
     kept = folder / SEARCH
     if kept.exists() and (done := len(json.loads(kept.read_text("utf-8"))["trials"])) < trials:
         raise OptionError(f"elman tune: {folder} is judged, with {done} trials. Begin {trials} elsewhere: --out RUN.")
@@ -144,7 +158,7 @@ def _begin(asked: Asked, estimator: Any, out: Path | None, resume: bool, trials:
     run = RunFolder(folder)
     if not (resume and run.finished):
         run.create(resume=resume)
-    return data, folder
+    return data
 
 
 def read_range(name: str, text: str) -> Any:

@@ -245,7 +245,9 @@ def anomaly_report(title: str, detector: AnomalyDetector, examples: WatchExample
 
 
 def _about(detector: AnomalyDetector, examples: WatchExamples) -> About:
-    features = f" of {examples.X[0].shape[1]} numbers each"
+    features = f" of {examples.X[0].shape[1]} numbers each" + (
+        f" ({', '.join(examples.names)})" if examples.names else ""
+    )
     learned = f"{_amount(examples.X)} to learn what is normal from, in steps{features}."
     alarms = f"The threshold is set so that {detector.false_alarms:.3g} of what is normal is flagged."
     split = f"{_amount(examples.X_test)} to judge by: a signal's end, or sequences apart from those learned from."

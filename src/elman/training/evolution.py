@@ -62,8 +62,8 @@ class Evolution:
     on where they stopped; how many generations fit into them is the machine's affair.
 
     Raises `OptionError` for a net of more than 5000 weights, `MissingExtraError` without the package cmaes,
-    `Interrupted` on SIGINT or SIGTERM, `RunError` where the folder holds another run. Sources: Hansen & Ostermeier 2001,
-    doi:10.1162/106365601750190398; Ros & Hansen 2008, doi:10.1007/978-3-540-87700-4_30 (diagonal).
+    `Interrupted` on SIGINT or SIGTERM, `RunError` where the folder holds another run. Sources: Hansen & Ostermeier
+    2001, doi:10.1162/106365601750190398; Ros & Hansen 2008, doi:10.1007/978-3-540-87700-4_30 (diagonal).
     """
 
     seconds: float = math.inf
