@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from html import escape
 
 import numpy as np
@@ -23,6 +24,8 @@ from elman.evidence.tune.space import make_space
 from elman.evidence.tune.tasks import ForecastTask, LabelTask, TextTask
 from elman.evidence.tune.tuning import Tuned, run_search
 from elman.training.evolution import Evolution
+from elman.training.progress import Silent
+from elman.training.signals import Interrupted
 from tests.evidence.tune.sequences import remembered, small
 
 
@@ -178,3 +181,29 @@ def test_what_cannot_be_evolved_is_told_before_anything_is_trained(tmp_path):
     with pytest.raises(OptionError, match="counts wrong labels, and these are numbers"):
         evolve_labels(SequenceRegressor(), numbers, tmp_path / "run", title="", objective="error")
     assert not (tmp_path / "run").exists() and evolved.GRADIENTS == "gradients"
+
+
+class Stop(Silent):
+    """Asks for a stop, as Ctrl-C does, after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def step(self, *told) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_an_evolution_that_was_stopped_goes_on_in_its_folder(tmp_path):
+    X, y = remembered(60)
+    estimator, examples = small(max_steps=300), Examples.split(X, y, 0.3, 0)
+    after = iter([3, 10**9])  # the one by gradients is trained to its end, the evolved one is stopped
+    with pytest.raises(Interrupted, match="stopped after generation 3"):
+        evolve_labels(estimator, examples, tmp_path / "run", title="", progress=lambda: Stop(next(after)))
+    kept = (tmp_path / "run" / "gradients" / "model.safetensors").read_bytes()
+    found = evolve_labels(estimator, examples, tmp_path / "run", title="")
+    assert found.sentence
+    assert (tmp_path / "run" / "gradients" / "model.safetensors").read_bytes() == kept
+    assert len(json.loads((tmp_path / "run" / "manifest.json").read_text())["resumed"]) >= 1
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()  # nothing is left to go on with
