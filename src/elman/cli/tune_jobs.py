@@ -28,7 +28,7 @@ from elman.data.examples import Columns
 from elman.errors import OptionError, suggest
 from elman.estimators.base import changed
 from elman.estimators.forecasting.plan import Plan
-from elman.evidence.tune.evolved import evolve_labels
+from elman.evidence.tune.evolved import evolve_labels, evolve_language
 from elman.evidence.tune.judged import SEARCH, Outcome, before_windows, tuned_forecast, tuned_labels, tuned_language
 from elman.evidence.tune.search import load_optuna
 from elman.evidence.tune.space import fixed, make_space
@@ -45,6 +45,8 @@ OF = {
     "forecast": {"time", "target", "series", "freq", "horizon", "windows"},
 }
 """options that only some verbs know"""
+EVOLVED = (*VERBS, "generate")
+"""verbs whose `Data` have an `evolve`"""
 OF_METHOD = {"search": {"search", "only", "trials", "workers"}, "evolve": {"objective"}}
 """options that only one method knows"""
 FLAGS = {"cell": "--cell", "num_layers": "--layers", "hidden_size": "--hidden-size"}
@@ -91,8 +93,8 @@ def check_options(verb: str, method: str, given: Mapping[str, str]) -> None:
         for name in ("time", "target", "horizon"):
             if name not in given:
                 raise OptionError(f"elman tune forecast: --{name} is missing. Give it, as to elman forecast.")
-    if method == "evolve" and verb not in VERBS:  # those have a `Data.evolve`
-        raise OptionError(f"elman tune: --method evolve is for {', '.join(VERBS)}, got {verb}.")
+    if method == "evolve" and verb not in EVOLVED:
+        raise OptionError(f"elman tune: --method evolve is for {', '.join(EVOLVED)}, got {verb}.")
 
 
 def run_tune(
@@ -202,7 +204,8 @@ def _read_series(asked: Asked, estimator: Any) -> Data:
 def _read_texts(asked: Asked, estimator: Any) -> Data:
     corpus = read_judged_corpus(asked.file, asked.test, asked.share)
     held = list(corpus.validation) or None
-    return Data(TextTask(estimator, list(corpus.learn), held), partial(tuned_language, corpus=corpus))
+    judge, evolve = partial(tuned_language, corpus=corpus), partial(evolve_language, estimator, corpus)
+    return Data(TextTask(estimator, list(corpus.learn), held), judge, evolve)
 
 
 READ: dict[str, Callable[[Asked, Any], Data]] = {

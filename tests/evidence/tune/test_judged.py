@@ -18,7 +18,7 @@ from elman.evidence.board import markdown_line
 from elman.evidence.label_study import Examples
 from elman.evidence.labels import LabelBoard, Labelled
 from elman.evidence.tune import evolved, judged
-from elman.evidence.tune.evolved import error_rate, evolve_labels, who_wins
+from elman.evidence.tune.evolved import error_rate, evolve_labels, evolve_language, who_wins
 from elman.evidence.tune.search import Trial
 from elman.evidence.tune.space import make_space
 from elman.evidence.tune.tasks import ForecastTask, LabelTask, TextTask
@@ -181,6 +181,21 @@ def test_what_cannot_be_evolved_is_told_before_anything_is_trained(tmp_path):
     with pytest.raises(OptionError, match="counts wrong labels, and these are numbers"):
         evolve_labels(SequenceRegressor(), numbers, tmp_path / "run", title="", objective="error")
     assert not (tmp_path / "run").exists() and evolved.GRADIENTS == "gradients"
+
+
+def test_a_language_model_is_evolved_beside_gradients(tmp_path):
+    text = "abcabdabe" * 60
+    model = LanguageModel(hidden_size=6, embedding_size=4, max_steps=30, truncate=20, batch_size=4)
+    outcome = evolve_language(model, Corpus((text,), (), (text[:200],)), tmp_path / "run", title="Tune")
+    names = {row.model for row in outcome.judged.scoreboard.rows}
+    assert {"LSTM, evolved", "LSTM by gradients"} < names and any("Kneser–Ney" in name for name in names)
+    evolved_, descended = elman.load(tmp_path / "run"), elman.load(tmp_path / "run" / "gradients")
+    assert evolved_.history_.records[-1]["evaluations"] > 0
+    assert not np.allclose(evolved_.network_.head.weight.detach(), descended.network_.head.weight.detach())
+    first, last = (evolved_.history_.column("loss")[k] for k in (0, -1))
+    assert last < first  # it learns
+    with pytest.raises(OptionError, match="'error' is for labels"):
+        evolve_language(model, Corpus((text,), (), (text,)), tmp_path / "other", title="", objective="error")
 
 
 class Stop(Silent):
