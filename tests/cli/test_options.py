@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from typer.testing import CliRunner
 
+from elman.cli.app import app
 from elman.cli.jobs import build, run_folder
 from elman.errors import OptionError
 
@@ -54,3 +56,27 @@ def test_a_run_is_never_written_over_and_a_share_is_a_share(tmp_path, monkeypatc
         run_folder("classify", tmp_path / "sales.csv", None, resume=False, share=1.5)
     with pytest.raises(OptionError, match="--resume needs the run to go on with"):
         run_folder("classify", tmp_path / "sales.csv", None, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("tune tag x --trials two", "elman tune: --trials must be a whole number, got 'two'."),
+        ("tune tag x --trials=2.5", "elman tune: --trials must be a whole number, got '2.5'."),
+        ("compare tag x --seconds soon", "elman compare: --seconds must be a number, got 'soon'."),
+        ("compare tag x --layers 1 --layers b", "elman compare: --layers must be a whole number, got 'b'."),
+        ("bench cpu --threads x", "elman bench cpu: --threads must be a whole number, got 'x'."),
+        ("forecast x.csv", "elman forecast: missing option '--time'. See elman forecast --help."),
+        ("nosuch", "elman: no such command 'nosuch'. See elman --help."),
+        ("tune tag x --trials", "elman tune: option '--trials' requires an argument. See elman tune --help."),
+    ],
+)
+def test_a_wrong_command_line_is_told_in_one_line(words, told):
+    said = CliRunner().invoke(app, words.split())
+    assert (said.exit_code, said.stderr) == (2, told + "\n")
+
+
+def test_help_is_still_a_page_and_a_command_still_ends_as_it_did():
+    assert "Usage:" in CliRunner().invoke(app, ["tune", "--help"]).stdout
+    assert CliRunner().invoke(app, ["version"]).exit_code == 0
+    assert len(CliRunner().invoke(app, []).output.splitlines()) > 10

@@ -67,7 +67,10 @@ def test_ranges_as_they_are_written():
         (["classify", "--horizon", "3"], "--horizon is no option of classify. Leave it out."),
         (["forecast", "--target", "y", "--time", "t"], "elman tune forecast: --horizon is missing."),
         (["generate", "--label", "y"], "--label is no option of generate."),
-        (["generate", "--method", "evolve"], "--method evolve is for classify, regress, tag, got generate."),
+        (
+            ["forecast", "--method", "evolve", "--target", "y", "--time", "t", "--horizon", "1"],
+            "--method evolve is for classify, regress, tag, generate, got forecast.",
+        ),
         (["classify", "--method", "swarm"], "--method must be search or evolve, got 'swarm'."),
         (["classify", "--objective", "error"], "--objective is no option of --method search."),
         (["classify", "--method", "evolve", "--trials", "3"], "--trials is no option of --method evolve."),
@@ -83,3 +86,4 @@ def test_what_cannot_be_tuned_is_told_in_one_line(words, told, file, tmp_path):
     assert said.exit_code == 2
     line = said.stderr.strip().splitlines()[-1]
     assert line.startswith("elman: ") and told in line
+    assert not (tmp_path / "run").exists()

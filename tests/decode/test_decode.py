@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import groupby, product
 
 import pytest
 import torch
 from scipy.stats import chisquare
 
-from elman.decode import Choice, beam_search, ctc_beam, ctc_greedy, generate, generate_frames
+from elman.decode import Choice, beam_search, ctc_align, ctc_beam, ctc_greedy, generate, generate_frames
 from elman.errors import OptionError
 
 END = 0
@@ -252,3 +252,20 @@ def test_the_likelier_state_of_each_note_and_options_that_mean_nothing():
     assert [frame.tolist() for frame in greedy] == [[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
     with pytest.raises(OptionError, match="do_sample and temperature alone, got top_p"):
         next(generate_frames(Chord(), torch.zeros(1, 2), max_new_tokens=3, choice=Choice(top_p=0.5), seed=0))
+
+
+@pytest.mark.parametrize("labels", [[1], [1, 2], [1, 1], [2, 1, 2], []])
+def test_ctc_align_finds_the_best_of_all_paths(labels):
+    """Against every path of five steps over three labels."""
+    logs = torch.log_softmax(torch.randn(5, 3, generator=torch.Generator().manual_seed(len(labels))) * 2, 1)
+
+    def spelt(path):
+        return [k for k, before in zip(path, (None, *path[:-1]), strict=True) if k and k != before]
+
+    paths = [p for p in product(range(3), repeat=5) if spelt(p) == labels]
+    best = max(paths, key=lambda p: sum(float(logs[t, k]) for t, k in enumerate(p)))
+    runs = [list(group) for _, group in groupby(range(5), key=lambda t: best[t])]
+    own = [max(run, key=lambda t: float(logs[t, best[t]])) for run in runs if best[run[0]]]
+    assert ctc_align(logs, labels) == own
+    with pytest.raises(ValueError, match="cannot spell"):
+        ctc_align(logs[:2], [1, 1])

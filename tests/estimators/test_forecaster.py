@@ -134,7 +134,7 @@ def test_past_covariates_end_at_the_cutoff_whatever_the_strategy():
     model = Forecaster(horizon=7, strategy="recursive", past=("p",), hidden_size=8, max_steps=10, paths=20).fit(frame)
     alone = frame[frame.unique_id == "short"]
     panel_alone, panel_both = model.read(alone), model.read(frame)
-    inputs = [model._windows(panel.tail(60), 7) for panel in (panel_alone, panel_both)]
+    inputs = [model.windows(panel.tail(60), 7) for panel in (panel_alone, panel_both)]
     for windows, row in zip(inputs, (0, 1), strict=True):
         rows, cutoff = np.array([row]), np.array([60])
         scale = windows.scale(rows, cutoff)

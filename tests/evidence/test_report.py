@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
+from html import escape
 from html.parser import HTMLParser
 from subprocess import run
 
 import numpy as np
 import pytest
 
+import elman
 from elman.errors import DataError, ShapeError
 from elman.evidence.baselines import Forecast
+from elman.evidence.card import About, told
+from elman.evidence.label_study import Examples, label_study
 from elman.evidence.plots import FORECAST, ForecastPlot, plot_forecast, plot_training, to_svg
 from elman.evidence.report import Report
 from elman.evidence.scoreboard import LEVELS, Scoreboard
@@ -159,3 +163,26 @@ def test_a_card_tells_data_split_limits_seeds_environment_and_the_command(tmp_pa
     assert f"torch {elman.training.run.torch.__version__}" in card
     assert model.hash_ and f"{model.hash_}." in card
     assert "```bash\n" in card and "<downs>" not in card
+
+
+def test_page_and_card_tell_data_and_split_from_the_same_sentences(tmp_path):
+    (tmp_path / "more.csv").write_text("x\n")
+    report = Report("Demand", about=About(["3 series <a>."], "The last window."))
+    manifest = {"command": ["/bin/elman", "forecast", str(tmp_path / "more.csv"), "--seed", "0"], "data_sha256": "abc"}
+    page = report.to_html(manifest)
+    assert "<h2>Data</h2>" in page and "<h2>Split</h2>" in page
+    for line in told(report.about, manifest)["Data"]:
+        assert escape(line) in page
+    assert "From more.csv." in page and "3 series &lt;a&gt;." in page and "The last window." in page
+    assert "From" not in report.to_html({**manifest, "command": ["script.py", *manifest["command"][1:]]})
+    assert "<h2>Data</h2>" not in Report("Demand").to_html()
+
+
+def test_a_run_says_the_same_in_page_and_card(tmp_path):
+    rng = np.random.default_rng(0)
+    X, y = [rng.standard_normal((6, 1)) for _ in range(30)], np.arange(30) % 2
+    model = elman.SequenceClassifier(hidden_size=4, max_steps=3)
+    label_study(model, Examples.split(X, y, 0.3, 0), tmp_path / "run", title="toy")
+    page, card = ((tmp_path / "run" / name).read_text() for name in ("report.html", "card.md"))
+    assert "a random share of 0.3, by seed 0" in page and "a random share of 0.3, by seed 0" in card
+    assert "SHA-256 of what was learned from" in page

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from elman.cli import options
+from elman.cli.one_line import OneLine
 from elman.cli.options import Columns
 
 app = typer.Typer(
     name="elman",
+    cls=OneLine,
     help="Recurrent networks on sequences: learned from a file, judged against simple baselines.",
     no_args_is_help=True,
     add_completion=False,

@@ -16,7 +16,9 @@ Numbers = list[int] | None
 
 @command
 def compare(
-    verb: Annotated[str, typer.Argument(help="The problem: classify, regress, tag, forecast, generate, translate, ….")],
+    verb: Annotated[
+        str, typer.Argument(help="The problem: classify, regress, tag, forecast, generate, watch, translate, ….")
+    ],
     file: Annotated[Path, typer.Argument(help="What that verb reads.")],
     target_file: Annotated[Path | None, typer.Argument(help="The texts, line by line, where FILE is lines.")] = None,
     cell: Annotated[Columns, typer.Option(help="Cell; repeat for more. [elman, gru, lstm]")] = None,

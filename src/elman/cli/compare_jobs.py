@@ -13,6 +13,7 @@ from elman.cli.again import trained_by
 from elman.cli.jobs import build, load_cells, print_board, read_labelled, run_folder, talk
 from elman.cli.language_jobs import read_judged_corpus
 from elman.cli.text_jobs import with_texts
+from elman.cli.watch_jobs import read_watched
 from elman.data import read_table
 from elman.data.examples import Columns
 from elman.errors import OptionError, UnknownNameError, suggest
@@ -25,6 +26,7 @@ from elman.training.run import RunFolder
 KINDS = {
     "forecast": "Forecaster",
     "generate": "LanguageModel",
+    "watch": "AnomalyDetector",
     **{verb: kind for verbs in (labels.VERBS, texts.VERBS) for verb, (kind, _) in verbs.items()},
 }
 
@@ -51,6 +53,8 @@ class Asked:
             return read_table(file), {"n_windows": self.windows}
         if self.verb == "generate":
             return read_judged_corpus(file, self.test, self.share), {}
+        if self.verb == "watch":
+            return read_watched(file, self.test, self.columns, self.share)[0], {}
         if self.verb in texts.VERBS:
             return with_texts(self.files, (self.test, None), self.columns, self.share)[0], {}
         return read_labelled(file, self.test, self.columns, each_step=estimator.per_step, share=self.share)[0], {}

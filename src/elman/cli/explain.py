@@ -19,10 +19,19 @@ def explain(
     ],
     on: Annotated[
         str | None,
-        typer.Option(metavar="EXAMPLE", help="A text, or a file whose sequence --row the run is asked about."),
+        typer.Option(
+            metavar="EXAMPLE",
+            help="A text, or a file whose sequence --row is asked about; of forecasts a series' name, or history.",
+        ),
     ] = None,
     row: Annotated[int, typer.Option(help="Number of the sequence in the file of --on.")] = 0,
-    step: Annotated[int | None, typer.Option(help="Of a tagger: the step whose label is explained. [the last]")] = None,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            help="Step of the answer that is explained, from 0: a tagger's label [the last], a forecast [the first], a "
+            "word or label that is written [the first; of a caption the last], an anomaly's score [the greatest]."
+        ),
+    ] = None,
     cells: options.Cells = None,
     layers: Annotated[int, typer.Option(help="Recurrent layers.")] = 1,
     bidirectional: Annotated[bool, typer.Option("--bidirectional", help="In both directions.")] = False,

@@ -3,49 +3,146 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from elman.cli.jobs import kept_columns, load_cells
-from elman.data.examples import read_examples
+from elman.data import Columns, read_corpus, read_examples, read_table
+from elman.data.examples import read_names
 from elman.data.inputs import Names
+from elman.data.pairs import read_one, read_pairs
 from elman.errors import OptionError
-from elman.estimators import load
-from elman.evidence.explain.example import explain_example
+from elman.estimators import AnomalyDetector, Forecaster, LanguageModel, load
+from elman.estimators.base import Estimator
+from elman.estimators.sequences.base import SequenceEstimator
+from elman.estimators.transduction.base import TextEstimator
 from elman.evidence.explain.example_page import to_html
+from elman.evidence.explain.kinds import explain_example
 from elman.training.run import RunFolder
+
+HISTORY = "history"
+"""in place of an example: the history that a forecaster keeps"""
+FILES = {".csv", ".tsv", ".npz", ".mat", ".ts", ".parquet", ".jsonl", ".conll", ".txt", ".abc", ".wav", ".png", ".jpg"}
+"""suffixes of what is meant to be a file, where there is none of that name"""
+
+
+class Asked(NamedTuple):
+    """An example, how it is called, and the names of its features where they are known."""
+
+    x: Any
+    called: str
+    names: tuple[str, ...] = ()
 
 
 def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | None, out: Path | None) -> None:
     """What the answer is owed to, on the terminal; numbers and pictures beside the run, or in `out`."""
     load_cells(cells, None)
     model = load(run)
-    x, names = _example(run, model, on, row)
-    found = explain_example(model, x, step)
-    if names and len(names) == len(found.features):
-        found = replace(found, features=names)
+    reader = next((read for kind, read in _READERS.items() if isinstance(model, kind)), _of_sequences)
+    asked = reader(run, model, on, row)
+    found = explain_example(model, asked.x, step)
+    if asked.names and len(asked.names) == len(found.features):
+        found = replace(found, features=asked.names)
     print(found)
     if out is None:
         folder = RunFolder(run)
     else:
         out.mkdir(parents=True, exist_ok=True)
         folder = RunFolder(out)
-    folder.write_text("explanation.json", json.dumps(found.to_json(), indent=1))
-    folder.write_text("explanation.html", to_html(found, f"Why {run.resolve().name} says so"))
+    kept = {"run": run.resolve().name, "example": asked.called, **found.to_json()}
+    folder.write_text("explanation.json", json.dumps(kept, indent=1))
+    folder.write_text("explanation.html", to_html(found, f"Why {run.resolve().name} says so of {asked.called}"))
     print(f"\nPictures: {folder.path / 'explanation.html'}")
 
 
-def _example(run: Path, model: Any, on: str, row: int) -> tuple[Any, tuple[str, ...]]:
-    """A sequence and the names of its features: of a file the one asked for, else the text itself."""
-    if not Path(on).is_file():
-        if not isinstance(getattr(model, "inputs_", None), Names):
-            raise OptionError(f"elman explain: --on: no such file, {on}, and {run} reads numbers. Check the name.")
-        if Path(on).suffix in {".csv", ".tsv", ".npz", ".ts", ".parquet", ".jsonl", ".conll"}:
-            raise OptionError(f"elman explain: --on: no such file, {on}. Check the name, or give a text.")
-        return on, ()
+def _of_sequences(run: Path, model: Any, on: str, row: int) -> Asked:
+    """A row of a file of sequences, or the text itself."""
+    if _is_text(run, model, on):
+        return Asked(on, "a text")
+    columns, each_step = kept_columns(run), getattr(model, "per_step", False)
+    return _row_of(on, row, columns, read_examples(Path(on), columns, each_step=each_step)[0])
+
+
+def _of_signals(run: Path, model: Any, on: str, row: int) -> Asked:
+    """A signal of a table whose rows are steps."""
+    _file(run, on)
     columns = kept_columns(run)
-    X, _, _ = read_examples(Path(on), columns, each_step=getattr(model, "per_step", False))
-    if not 0 <= row < len(X):
-        raise OptionError(f"elman explain: --row must be in 0 to {len(X) - 1}, for {on} has {len(X)}; got {row}.")
-    return X[row], columns.inputs
+    return _row_of(on, row, columns, read_examples(Path(on), columns, each_step=True, one=True)[0])
+
+
+def _of_texts(run: Path, model: TextEstimator, on: str, row: int) -> Asked:
+    """What a row or a line holds or names; a sound or a picture itself; or the text itself."""
+    if _is_text(run, model, on):
+        return Asked(on, "a text")
+    alone = read_one(Path(on))
+    if alone is not None:
+        return Asked(alone, Path(on).name)
+    columns = kept_columns(run)
+    return _row_of(on, row, columns, read_pairs(Path(on), None, columns).X)
+
+
+def _of_pieces(run: Path, model: LanguageModel, on: str, row: int) -> Asked:
+    """A text or a roll of a corpus, or the text itself."""
+    if model.inputs_ is not None and _is_text(run, model, on):
+        return Asked(on, "a text")
+    _file(run, on)
+    return _row_of(on, row, Columns(), read_corpus(on).pieces)
+
+
+def _of_series(run: Path, model: Forecaster, on: str, row: int) -> Asked:
+    """A series of a table, or one whose history the run keeps: by its name, or by its number."""
+    if Path(on).is_file():
+        panel = model.read(read_table(Path(on)), model.panel_.freq)
+        where = f" in {Path(on).name}"
+    elif on == HISTORY or on in model.panel_.ids:
+        panel, where = model.panel_, ""
+        row = row if on == HISTORY else panel.ids.index(on)
+    else:
+        ids = model.panel_.ids
+        shown = ", ".join(ids[:5]) + ", …" * (len(ids) > 5)
+        raise OptionError(
+            f"elman explain: --on: expected a table, a series of {run} ({shown}) or {HISTORY!r}, got {on!r}. "
+            "Check the name."
+        )
+    _check_row(on, row, len(panel))
+    return Asked(panel.select([row]), f"{panel.ids[row]}{where}")
+
+
+_READERS: dict[type[Estimator], Callable[[Path, Any, str, int], Asked]] = {
+    SequenceEstimator: _of_sequences,
+    AnomalyDetector: _of_signals,
+    TextEstimator: _of_texts,
+    LanguageModel: _of_pieces,
+    Forecaster: _of_series,
+}
+
+
+def _is_text(run: Path, model: Any, on: str) -> bool:
+    """Whether it is no file but a text that the model can read; raises `OptionError` where it is neither."""
+    if Path(on).is_file():
+        return False
+    if isinstance(getattr(model, "inputs_", None), Names) or hasattr(model.inputs_, "pieces"):
+        if Path(on).suffix in FILES:
+            raise OptionError(f"elman explain: --on: no such file, {on}. Check the name, or give a text.")
+        return True
+    _file(run, on)
+    return False
+
+
+def _file(run: Path, on: str) -> None:
+    if not Path(on).is_file():
+        raise OptionError(f"elman explain: --on: no such file, {on}, and {run} reads no text. Check the name.")
+
+
+def _row_of(on: str, row: int, columns: Columns, X: Sequence[Any]) -> Asked:
+    _check_row(on, row, len(X))
+    names = None if columns.sequence is None else read_names(Path(on), columns)
+    called = f"row {row}" if names is None else str(names[row])
+    return Asked(X[row], f"{called} in {Path(on).name}", columns.inputs)
+
+
+def _check_row(on: str, row: int, count: int) -> None:
+    if not 0 <= row < count:
+        raise OptionError(f"elman explain: --row must be in 0 to {count - 1}, for {on} has {count}; got {row}.")

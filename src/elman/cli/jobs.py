@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib.util
 import inspect
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -18,14 +19,14 @@ from rich.console import Console
 from elman import estimators
 from elman.cells import Cell
 from elman.data.examples import Columns, read_examples, read_names
-from elman.errors import DataError, ElmanError, OptionError, suggest
+from elman.errors import DataError, ElmanError, MissingExtraError, OptionError, UnknownNameError, suggest
 from elman.estimators import Forecaster
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.board import Board
 from elman.evidence.label_study import Examples, label_study, labels_frame
 from elman.evidence.study import study
 from elman.training.progress import progress_for
-from elman.training.run import RunFolder
+from elman.training.run import MANIFEST, RunFolder
 
 COLUMNS = "columns.json"
 """in a run of labels: which columns of a table hold what"""
@@ -133,6 +134,19 @@ def free_folder(wanted: Path) -> Path:
     """The folder, or the first of wanted-2, wanted-3 … that does not exist: no run is ever overwritten."""
     names = (wanted if n == 1 else wanted.with_name(f"{wanted.name}-{n}") for n in count(1))
     return next(folder for folder in names if not folder.exists())
+
+
+@contextlib.contextmanager
+def nothing_left(folder: Path) -> Iterator[None]:
+    """Within the block, an option or data that are refused leave no new folder behind that holds nothing."""
+    new = not folder.exists()
+    try:
+        yield
+    except (OptionError, UnknownNameError, DataError, MissingExtraError):
+        if new and folder.is_dir() and {path.name for path in folder.iterdir()} <= {MANIFEST}:
+            (folder / MANIFEST).unlink(missing_ok=True)
+            folder.rmdir()
+        raise
 
 
 def run_folder(verb: str, file: Path, out: Path | None, *, resume: bool, share: float | None = None) -> Path:

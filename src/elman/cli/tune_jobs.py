@@ -13,6 +13,7 @@ from elman.cli.again import trained_by
 from elman.cli.jobs import (
     build,
     load_cells,
+    nothing_left,
     parse_value,
     print_board,
     read_labelled,
@@ -27,7 +28,7 @@ from elman.data.examples import Columns
 from elman.errors import OptionError, suggest
 from elman.estimators.base import changed
 from elman.estimators.forecasting.plan import Plan
-from elman.evidence.tune.evolved import evolve_labels
+from elman.evidence.tune.evolved import evolve_labels, evolve_language
 from elman.evidence.tune.judged import SEARCH, Outcome, before_windows, tuned_forecast, tuned_labels, tuned_language
 from elman.evidence.tune.search import load_optuna
 from elman.evidence.tune.space import fixed, make_space
@@ -44,6 +45,8 @@ OF = {
     "forecast": {"time", "target", "series", "freq", "horizon", "windows"},
 }
 """options that only some verbs know"""
+EVOLVED = (*VERBS, "generate")
+"""verbs whose `Data` have an `evolve`"""
 OF_METHOD = {"search": {"search", "only", "trials", "workers"}, "evolve": {"objective"}}
 """options that only one method knows"""
 FLAGS = {"cell": "--cell", "num_layers": "--layers", "hidden_size": "--hidden-size"}
@@ -90,8 +93,8 @@ def check_options(verb: str, method: str, given: Mapping[str, str]) -> None:
         for name in ("time", "target", "horizon"):
             if name not in given:
                 raise OptionError(f"elman tune forecast: --{name} is missing. Give it, as to elman forecast.")
-    if method == "evolve" and verb not in VERBS:  # those have a `Data.evolve`
-        raise OptionError(f"elman tune: --method evolve is for {', '.join(VERBS)}, got {verb}.")
+    if method == "evolve" and verb not in EVOLVED:
+        raise OptionError(f"elman tune: --method evolve is for {', '.join(EVOLVED)}, got {verb}.")
 
 
 def run_tune(
@@ -106,37 +109,50 @@ def run_tune(
     resume: bool,
 ) -> None:
     """The search and its judgement in a run folder, told on the terminal."""
-    columns = asked.table if asked.verb == "forecast" else {}
-    first = asked.cell[0] if asked.cell else None
-    estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
-    if method == "evolve":
-        data, folder = _begin(asked, estimator, out, resume, 0)
-        lines = []
-        outcome: Any = data.evolve(folder, title=title, objective=how["objective"], **talk())
-    else:
-        load_optuna()
-        search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
-        if len(asked.cell) > 1:
-            search = {"cell": list(asked.cell)} | search
-        estimator = changed(estimator, **fixed(estimator, search))
-        space = make_space(estimator, search, how["only"])
-        data, folder = _begin(asked, estimator, out, resume, how["trials"])
-        say = partial(talk()["say"], soft_wrap=True)
-        say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
-        counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
-        ready = partial(load_cells, asked.cells, first)
-        tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
-        lines = _lines(tuned)
-        outcome = data.judge(tuned, folder, title=title, **talk())
+    folder = run_folder("tune", asked.file, out, resume=resume, share=asked.share)
+    with nothing_left(folder):
+        data, outcome, lines = _tuned(asked, method, shape, more, how, folder, title, resume=resume)
     if data.columns is not None:
         write_columns(folder, data.columns)
     print_board(outcome.judged.scoreboard)
     print("", outcome.sentence, *lines, f"Report: {folder / 'report.html'}", sep="\n")
 
 
-def _begin(asked: Asked, estimator: Any, out: Path | None, resume: bool, trials: int) -> tuple[Data, Path]:
-    """What is read from the file, and the run folder, ready; a mistake in either is told before hours are spent."""
-    folder = run_folder("tune", asked.file, out, resume=resume, share=asked.share)
+def _tuned(
+    asked: Asked,
+    method: str,
+    shape: Mapping[str, Any],
+    more: Sequence[str] | None,
+    how: Mapping[str, Any],
+    folder: Path,
+    title: str,
+    *,
+    resume: bool,
+) -> tuple[Data, Any, list[str]]:
+    """What was read, what came of it, and lines to add."""
+    columns = asked.table if asked.verb == "forecast" else {}
+    first = asked.cell[0] if asked.cell else None
+    estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
+    if method == "evolve":
+        data = _begin(asked, estimator, folder, 0, resume=resume)
+        return data, data.evolve(folder, title=title, objective=how["objective"], **talk()), []
+    load_optuna()
+    search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
+    if len(asked.cell) > 1:
+        search = {"cell": list(asked.cell)} | search
+    estimator = changed(estimator, **fixed(estimator, search))
+    space = make_space(estimator, search, how["only"])
+    data = _begin(asked, estimator, folder, how["trials"], resume=resume)
+    say = partial(talk()["say"], soft_wrap=True)
+    say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
+    counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
+    ready = partial(load_cells, asked.cells, first)
+    tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
+    return data, data.judge(tuned, folder, title=title, **talk()), _lines(tuned)
+
+
+def _begin(asked: Asked, estimator: Any, folder: Path, trials: int, *, resume: bool) -> Data:
+    """What is read from the file, the run folder ready; a mistake in either is told before hours are spent."""
     kept = folder / SEARCH
     if kept.exists() and (done := len(json.loads(kept.read_text("utf-8"))["trials"])) < trials:
         raise OptionError(f"elman tune: {folder} is judged, with {done} trials. Begin {trials} elsewhere: --out RUN.")
@@ -144,7 +160,7 @@ def _begin(asked: Asked, estimator: Any, out: Path | None, resume: bool, trials:
     run = RunFolder(folder)
     if not (resume and run.finished):
         run.create(resume=resume)
-    return data, folder
+    return data
 
 
 def read_range(name: str, text: str) -> Any:
@@ -188,7 +204,8 @@ def _read_series(asked: Asked, estimator: Any) -> Data:
 def _read_texts(asked: Asked, estimator: Any) -> Data:
     corpus = read_judged_corpus(asked.file, asked.test, asked.share)
     held = list(corpus.validation) or None
-    return Data(TextTask(estimator, list(corpus.learn), held), partial(tuned_language, corpus=corpus))
+    judge, evolve = partial(tuned_language, corpus=corpus), partial(evolve_language, estimator, corpus)
+    return Data(TextTask(estimator, list(corpus.learn), held), judge, evolve)
 
 
 READ: dict[str, Callable[[Asked, Any], Data]] = {

@@ -28,14 +28,7 @@ def run_watch(
     resume: bool,
 ) -> None:
     """A study of sequences into a folder, with progress, and its scoreboard printed."""
-    if test is None:
-        X, y, found = read_examples(file, columns, each_step=True, one=True)
-        examples = WatchExamples.split(X, y, share, 0)
-    else:
-        X, y, found = _read_normal(file, columns)
-        X_test, y_test, _ = read_examples(test, replace(found, label=columns.label), each_step=True, one=True)
-        examples = WatchExamples.of_files(X, y, X_test, y_test)
-    examples = replace(examples, names=found.inputs)
+    examples, found = read_watched(file, test, columns, share)
     judged = anomaly_study(detector, examples, folder, title=title, resume=resume, **talk())
     write_columns(folder, found)
     if judged.scoreboard is not None:
@@ -45,6 +38,18 @@ def run_watch(
     print(f"\n{alarms.sum()} alarms in {len(alarms)} test steps, {alarms.mean():.2%}.")
     for note in judged.notes:
         print(f"Note: {note}")
+
+
+def read_watched(file: Path, test: Path | None, columns: Columns, share: float) -> tuple[WatchExamples, Columns]:
+    """Sequences to learn what is normal from, others to judge by, and the columns that they were read by."""
+    if test is None:
+        X, y, found = read_examples(file, columns, each_step=True, one=True)
+        examples = WatchExamples.split(X, y, share, 0)
+    else:
+        X, y, found = _read_normal(file, columns)
+        X_test, y_test, _ = read_examples(test, replace(found, label=columns.label), each_step=True, one=True)
+        examples = WatchExamples.of_files(X, y, X_test, y_test)
+    return replace(examples, names=found.inputs), found
 
 
 def _read_normal(file: Path, columns: Columns) -> tuple[Sequence[Any], Any, Columns]:

@@ -80,6 +80,12 @@ def _reader(cell: Any) -> Callable[[Path], Any] | None:
     return READERS.get(Path(cell).suffix.lower()) if isinstance(cell, str) and len(cell) < 4096 else None
 
 
+def read_one(path: Path) -> Any:
+    """What a file holds that is one sound or one picture; None for any other file."""
+    reader = READERS.get(path.suffix.lower())
+    return None if reader is None else reader(path)
+
+
 def _read(cell: Any, table: Path, row: int, where: str) -> Any:
     """What a cell names, or the cell."""
     reader = _reader(cell)

@@ -102,6 +102,15 @@ class Panel:
             static={name: values[rows] for name, values in self.static.items()},
         )
 
+    def one(self, series: str | None, where: str) -> Panel:
+        """The series of this name; None: the only one. Raises `OptionError` where it is not there, or not the only."""
+        if series is None and len(self) > 1:
+            raise OptionError(f"{where}: the model knows {len(self)} series, name one: series={self.ids[0]!r}.")
+        if series is not None and series not in self.ids:
+            shown = ", ".join(self.ids[:5])
+            raise OptionError(f"{where}: no series {series!r} in the model, it has {shown}{', …' * (len(self) > 5)}.")
+        return self.select([0 if series is None else self.ids.index(series)])
+
     def cut(self, steps: int) -> Panel:
         """All series without their last `steps` steps. `future` stays whole: it was known in advance.
 

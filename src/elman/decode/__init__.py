@@ -2,9 +2,19 @@
 
 from elman.decode.beam import beam_search
 from elman.decode.choice import Choice
-from elman.decode.ctc import ctc_beam, ctc_greedy
+from elman.decode.ctc import ctc_align, ctc_beam, ctc_greedy
 from elman.decode.frames import generate_frames
 from elman.decode.generate import Steps, generate
 from elman.decode.viterbi import best_path
 
-__all__ = ["Choice", "Steps", "beam_search", "best_path", "ctc_beam", "ctc_greedy", "generate", "generate_frames"]
+__all__ = [
+    "Choice",
+    "Steps",
+    "beam_search",
+    "best_path",
+    "ctc_align",
+    "ctc_beam",
+    "ctc_greedy",
+    "generate",
+    "generate_frames",
+]

@@ -53,6 +53,37 @@ def ctc_beam(logs: Tensor, length: int, *, num_beams: int = 10, blank: int = 0) 
     return [(list(prefix), _add(*sums)) for prefix, sums in beams.items()]
 
 
+def ctc_align(logs: Tensor, labels: list[int], blank: int = 0) -> list[int]:
+    """The step at which each label is most probable, on the most probable path of a row that spells these labels.
+
+    logs (T, K) of log softmax. The best path is found as by Viterbi over b l₁ b l₂ … b: stay, go on, or pass over a
+    blank between two labels that differ. Raises `ValueError` where no path of T steps spells them.
+
+    >>> ctc_align(torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.2, 0.8]]).log(), [1, 1])
+    [0, 3]
+    """
+    spelt = [blank] + [k for label in labels for k in (label, blank)]
+    skips = torch.tensor([i > 1 and k != blank and k != spelt[i - 2] for i, k in enumerate(spelt)])
+    never, rows = logs.new_tensor(-math.inf), logs[:, spelt]
+    best, back = rows[0].clone(), []
+    best[2:] = never
+    for row in rows[1:]:
+        one, two = (torch.cat([never.expand(n), best])[: len(best)] for n in (1, 2))
+        choice, came = torch.stack([best, one, torch.where(skips, two, never)]).max(0)
+        best = choice + row
+        back.append(came)
+    ends = best[-2:] if labels else best
+    if not torch.isfinite(ends).any():
+        raise ValueError(f"{len(logs)} steps cannot spell {len(labels)} labels")
+    place = len(spelt) - len(ends) + int(ends.argmax())
+    path = [place]
+    for came in reversed(back):
+        path.append(path[-1] - int(came[path[-1]]))
+    path.reverse()
+    own = [[t for t, i in enumerate(path) if i == 2 * n + 1] for n in range(len(labels))]
+    return [max(steps, key=lambda t, k=label: float(logs[t, k])) for steps, label in zip(own, labels, strict=True)]
+
+
 def _add(a: float, b: float) -> float:
     """log(exp a + exp b)."""
     if a == -math.inf or b == -math.inf:

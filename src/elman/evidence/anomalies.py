@@ -99,19 +99,18 @@ class AnomalyBoard(MeasuredBoard):
         every = np.concatenate(truth)
         if not every.any():
             raise DataError("AnomalyBoard: the truth must have an anomaly, got none. Nothing can be judged without.")
-        few = len(truth) < ENOUGH
-        wrong = {name: _wrong(said.alarms, truth, PIECES if few else 1) for name, said in found.items()}
+        losses = {name: wrong(said.alarms, truth) for name, said in found.items()}
         starts = [len(_stretches(t)) for t in truth]
         steps = len(every) > len(truth)
         rows = score_rows(
             found,
             network,
-            lambda name: _measures(found[name], truth) | (_soon(found[name], truth) if steps else {}),
-            lambda name: paired_test(wrong[network], wrong[name]),
+            lambda name: measures(found[name], truth) | (_soon(found[name], truth) if steps else {}),
+            lambda name: paired_test(losses[network], losses[name]),
             cls.error,
             higher=cls.higher,
         )
-        tested = "twentieths of a sequence" if few and steps else "sequences"
+        tested = unit_of(truth)
         flagged = next(row for row in rows if row.is_network).scores["false alarms"]
         if flagged > 2 * rate:
             told = f"{network} flags {flagged:.1%} of what is normal in the test data, not {rate:.1%}"
@@ -135,7 +134,8 @@ class AnomalyBoard(MeasuredBoard):
         return f"{count}{steps}. {rate} Paired t-test over {self.tested}."
 
 
-def _measures(said: Alarmed, truth: Sequence[Array]) -> dict[str, float]:
+def measures(said: Alarmed, truth: Sequence[Array]) -> dict[str, float]:
+    """The first of `MEASURES`, by name."""
     from sklearn.metrics import average_precision_score
 
     every, scores, alarms = (np.concatenate(values) for values in (truth, said.scores, said.alarms))
@@ -166,7 +166,13 @@ def _delays(alarms: Array, truth: Array) -> Array:
     return np.array([float(np.argmax(alarms[a:b])) if alarms[a:b].any() else np.inf for a, b in _stretches(truth)])
 
 
-def _wrong(alarms: Sequence[Array], truth: Sequence[Array], pieces: int) -> Array:
-    """The share of wrong judgements in each sequence, or in each piece of one."""
+def unit_of(truth: Sequence[Array]) -> str:
+    """What `wrong` gives a number for each of."""
+    return "twentieths of a sequence" if len(truth) < ENOUGH and any(len(t) > 1 for t in truth) else "sequences"
+
+
+def wrong(alarms: Sequence[Array], truth: Sequence[Array]) -> Array:
+    """The share of wrong judgements in each sequence; of fewer than 10 in each twentieth of one."""
+    pieces = PIECES if len(truth) < ENOUGH else 1
     parts = (np.array_split(a != t, min(pieces, len(t))) for a, t in zip(alarms, truth, strict=True))
     return np.array([part.mean() for found in parts for part in found])

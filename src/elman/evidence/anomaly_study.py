@@ -15,6 +15,7 @@ from elman.data.inputs import as_numbers
 from elman.errors import DataError
 from elman.estimators import AnomalyDetector
 from elman.estimators.anomalies.alarm import Alarm
+from elman.estimators.base import seed_of
 from elman.evidence.anomalies import Alarmed, AnomalyBoard
 from elman.evidence.anomaly_baselines import anomaly_baselines
 from elman.evidence.anomaly_plots import WatchPlot, plot_watch
@@ -50,6 +51,11 @@ class WatchExamples:
     truth: Sequence[Array] | None
     names: Sequence[str] = ()
     begin: int = 0
+
+    @property
+    def each_step(self) -> bool:
+        """Whether steps are judged, rather than whole sequences."""
+        return self.truth is None or any(len(t) > 1 for t in self.truth)
 
     @classmethod
     def split(cls, X: Sequence[Any], y: Any, share: float, seed: int) -> WatchExamples:
@@ -113,6 +119,33 @@ def _truth(y: Any, arrays: Sequence[Array]) -> list[Array] | None:
     return found
 
 
+class SimpleDetector:
+    """A baseline with thresholds set as a detector sets its own, by the same held-back part of the same normal data."""
+
+    def __init__(self, name: str, detector: AnomalyDetector, seed: int) -> None:
+        self.name, self.detector, self.seed = name, detector, seed
+        self.model: Any = anomaly_baselines(detector.lags, seed)[name]
+        self.draws = hasattr(self.model, "seed")
+        self.surprise: Callable[[Any], list[Array]] = self.model.surprise
+
+    def drawn_by(self, seed: int) -> SimpleDetector:
+        """A fresh one that draws by another seed."""
+        return type(self)(self.name, self.detector, seed)
+
+    def fit(self, X: Sequence[Any]) -> SimpleDetector:
+        """Learns from what a detector learns from of X."""
+        parts = self.detector.parts(X)
+        self.model.fit(parts.learn)
+        self.alarm_ = self.detector.alarm_of(self.surprise, parts)
+        return self
+
+
+def simple_detectors(detector: AnomalyDetector) -> dict[str, SimpleDetector]:
+    """What a detector is held against, by name, the simplest first."""
+    seed = seed_of(detector.random_state)
+    return {name: SimpleDetector(name, detector, seed) for name in anomaly_baselines(detector.lags, seed)}
+
+
 @dataclass(frozen=True)
 class JudgedAnomalies:
     """A fitted detector beside its baselines: scoreboard, or None where nothing could be judged; and why, in notes."""
@@ -131,30 +164,27 @@ def judge_anomalies(
 ) -> JudgedAnomalies:
     """Fits the detector and every baseline on the same normal data, sets all thresholds by the same held-back part of
     it, and judges their alarms on the test sequences."""
-    truth, X_test = examples.truth, examples.X_test
-    each_step = truth is None or any(len(t) > 1 for t in truth)
+    truth, X_test, each_step = examples.truth, examples.X_test, examples.each_step
     name = cell_of(detector)
     say(f"{name}: {_amount(examples.X)} to learn from, {_amount(X_test)} to judge by.")
     start = time.perf_counter()
     detector.fit(examples.X, **training)
     middle = time.perf_counter()
-    surprise = detector.surprise(X_test)
-    said = _alarmed(detector.alarm_, surprise, each_step, middle - start, time.perf_counter() - middle)
+    said = alarmed(detector, X_test, each_step)
+    said = replace(said, fit_seconds=middle - start, predict_seconds=time.perf_counter() - middle)
     notes = _notes(detector, each_step)
     if truth is None or not np.concatenate(truth).any():
         share = float(np.concatenate(said.alarms).mean())
         lack = NO_LABELS if truth is None else NO_ANOMALY.format(share=share)
         return JudgedAnomalies(None, said, (lack, *notes))
     found = {name: said}
-    parts = detector.parts(examples.X)
-    for other, model in anomaly_baselines(detector.lags, detector.seed_).items():
+    for other, model in simple_detectors(detector).items():
         say(f"Baseline: {other}.")
         start = time.perf_counter()
-        model.fit(parts.learn)
-        alarm = detector.alarm_of(model.surprise, parts)
+        model.fit(examples.X)
         middle = time.perf_counter()
-        surprise = model.surprise(X_test)
-        found[other] = _alarmed(alarm, surprise, each_step, middle - start, time.perf_counter() - middle)
+        one = alarmed(model, X_test, each_step)
+        found[other] = replace(one, fit_seconds=middle - start, predict_seconds=time.perf_counter() - middle)
     board = AnomalyBoard.build(found, truth, network=name, rate=detector.false_alarms, notes=notes)
     return JudgedAnomalies(board, said, notes)
 
@@ -215,7 +245,9 @@ def anomaly_report(title: str, detector: AnomalyDetector, examples: WatchExample
 
 
 def _about(detector: AnomalyDetector, examples: WatchExamples) -> About:
-    features = f" of {examples.X[0].shape[1]} numbers each"
+    features = f" of {examples.X[0].shape[1]} numbers each" + (
+        f" ({', '.join(examples.names)})" if examples.names else ""
+    )
     learned = f"{_amount(examples.X)} to learn what is normal from, in steps{features}."
     alarms = f"The threshold is set so that {detector.false_alarms:.3g} of what is normal is flagged."
     split = f"{_amount(examples.X_test)} to judge by: a signal's end, or sequences apart from those learned from."
@@ -251,12 +283,13 @@ CLOSE = 400
 """steps of a closer look"""
 
 
-def _alarmed(alarm: Alarm, surprise: Sequence[Array], each_step: bool, fit: float, predict: float) -> Alarmed:
-    scores = alarm.steps_of(surprise)
-    limit = alarm.step
+def alarmed(model: AnomalyDetector | SimpleDetector, X: Sequence[Array], each_step: bool) -> Alarmed:
+    """What a model that has learned says of each step, or of each sequence."""
+    alarm: Alarm = model.alarm_
+    scores, limit = alarm.steps_of(model.surprise(X)), alarm.step
     if not each_step:
         scores, limit = [np.array([s]) for s in alarm.pool(scores)], alarm.sequence
-    return Alarmed(scores, [s > limit for s in scores], fit, predict)
+    return Alarmed(scores, [s > limit for s in scores])
 
 
 def _amount(X: Sequence[Array]) -> str:

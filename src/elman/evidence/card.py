@@ -7,6 +7,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 FEW = 30
 """test examples below which only large differences are seen"""
 NAMED = 12
-"""classes that are counted by name"""
+"""classes, or series, that are told by name"""
 SAME_SOURCE = (
     "What it was judged on comes from where it learned from. Elsewhere, or later, it may be worse: judge it there."
 )
@@ -65,8 +66,8 @@ def card(report: Report, manifest: Mapping[str, Any]) -> str:
         parts.append(f"**{markdown_line(board.sentence())}**")
     if about is not None:
         parts += _listed("Verdicts", about.verdicts)
-        parts += _listed("Data", [*about.data, *_hash(manifest)])
-        parts += _listed("Split", [about.split])
+    for heading, lines in told(about, manifest).items():
+        parts += _listed(heading, lines)
     if board is not None:
         parts += ["## Scoreboard", board.to_markdown()]
     parts += _listed("Notes", report.notes)
@@ -77,6 +78,25 @@ def card(report: Report, manifest: Mapping[str, Any]) -> str:
         lines = [f"| {markdown_cell(k)} | {markdown_cell(v)} |" for k, v in flat(report.configuration)]
         parts += ["## Configuration", "\n".join(["| setting | value |", "| --- | --- |", *lines])]
     return "\n\n".join(parts) + "\n"
+
+
+def told(about: About | None, manifest: Mapping[str, Any] | None) -> dict[str, list[str]]:
+    """What card and report say of data and split: heading and sentences."""
+    if about is None:
+        return {}
+    known = manifest or {}
+    return {"Data": [*about.data, *_files(known), *_hash(known)], "Split": [about.split]}
+
+
+def _files(manifest: Mapping[str, Any]) -> list[str]:
+    """Files that a command of elman named and that are there, but for those that it wrote."""
+    words = list(manifest.get("command") or [""])
+    if "elman" not in (Path(words[0]).name, Path(words[0]).parent.name):
+        return []  # a program of the user's, whose words may mean anything
+    written = {b for a, b in pairwise(words) if a in ("--out", "--cells")}
+    files = [Path(word.partition("=")[2] if word.startswith("--") else word) for word in words[1:]]
+    names = [file.name for file in files if str(file) not in written and file.is_file()]
+    return [f"From {', '.join(dict.fromkeys(names))}."] if names else []
 
 
 def _listed(heading: str, lines: Iterable[str]) -> list[str]:

@@ -45,6 +45,7 @@ def judge_language(
     corpus: Corpus,
     *,
     rivals: Mapping[str, Any] | None = None,
+    name: str | None = None,
     say: Callable[[str], None] = lambda line: None,
     **training: Any,
 ) -> JudgedLanguage:
@@ -53,15 +54,16 @@ def judge_language(
     The baselines read the model's own tokens, so that all are equally at a loss before an unknown one.
 
     rivals  other models of the same tokens, by name, to be scored beside the baselines
+    name    what the model is called; None: by its cell
     """
-    name = cell_of(model)
+    name = name or cell_of(model)
     learn, test = list(corpus.learn), list(corpus.test)
     say(f"{name}: {_amount(learn)} to learn from, {_amount(test)} to judge by.")
-    mine = _predicted(model, corpus, **training)
     found: dict[str, Predicted] = {}
-    for other, rival in (rivals or {}).items():
+    for other, rival in (rivals or {}).items():  # first, for what evolves has the time that they took
         say(f"Rival: {other}.")
         found[other] = _predicted(rival, corpus)
+    mine = _predicted(model, corpus, **training)
     learned, judged, held = (model.encode(texts) for texts in (learn, test, corpus.validation))
     for baseline in baselines(model, held):
         start = time.perf_counter()

@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 
 from elman.evidence.board import Board
-from elman.evidence.card import About, card, flat
+from elman.evidence.card import About, card, flat, told
 from elman.evidence.plots import ForecastPlot, plot_forecast, plot_training, to_svg
 from elman.training.run import RunFolder
 
@@ -40,14 +40,18 @@ class Report:
     sections: Mapping[str, str] = field(default_factory=dict)
     about: About | None = None
 
-    def to_html(self) -> str:
-        """`report.html`: self-contained, no script, nothing fetched; follows the reader's light or dark theme."""
+    def to_html(self, manifest: Mapping[str, Any] | None = None) -> str:
+        """`report.html`: self-contained, no script, nothing fetched; follows the reader's light or dark theme.
+
+        manifest: of the run, for files and the data's hash; None: of a report that is in no run folder
+        """
         template = Template(_page())
         verdict, parts = "", []
         if self.scoreboard is not None:
             mark = " win" if self.scoreboard.network_wins else ""
             verdict = f'<p class="verdict{mark}">{escape(self.scoreboard.sentence())}</p>'
             parts.append(_section("Scoreboard", self.scoreboard.to_html()))
+        parts += [_section(heading, _listed(lines)) for heading, lines in told(self.about, manifest).items()]
         if self.plots:
             pictures = "".join(_picture(plot) for plot in self.plots[:_MOST_PLOTS])
             parts.append(_section("Forecasts of the last window", f'<div class="plots">{pictures}</div>'))
@@ -57,8 +61,7 @@ class Report:
             svg = to_svg(curve, "Loss against training time")
             parts.append(_section("Training", f'<div class="plots"><figure>{svg}</figure></div>'))
         if self.notes:
-            items = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-            parts.append(_section("Notes", f"<ul>{items}</ul>"))
+            parts.append(_section("Notes", _listed(self.notes)))
         if self.configuration:
             rows = "".join(
                 f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>'
@@ -75,8 +78,9 @@ class Report:
 
     def write(self, run: RunFolder) -> None:
         """`report.html`, `card.md` and, where there is a scoreboard, `scoreboard.json` into a run folder."""
-        run.write_text("report.html", self.to_html())
-        run.write_text("card.md", card(self, run.manifest()))
+        manifest = run.manifest()
+        run.write_text("report.html", self.to_html(manifest))
+        run.write_text("card.md", card(self, manifest))
         if self.scoreboard is not None:
             run.write_text("scoreboard.json", self.scoreboard.to_json())
 
@@ -93,6 +97,10 @@ def _page() -> str:
 
 def _section(title: str, body: str) -> str:
     return f"<section>\n<h2>{escape(title)}</h2>\n{body}\n</section>"
+
+
+def _listed(lines: Sequence[str]) -> str:
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
 
 
 def _picture(plot: ForecastPlot) -> str:

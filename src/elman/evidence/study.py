@@ -16,7 +16,7 @@ from elman.estimators.forecasting import Forecaster
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.forecasting.plan import Plan
 from elman.evidence.baselines import Forecast
-from elman.evidence.card import About, limits
+from elman.evidence.card import NAMED, About, limits
 from elman.evidence.plots import ForecastPlot
 from elman.evidence.report import Report
 from elman.evidence.scoreboard import Scoreboard, compare
@@ -162,6 +162,7 @@ def _about(forecaster: Forecaster, test: Backtest, board: Scoreboard) -> About:
     ends = [min(t[0] for t in panel.times), max(t[-1] for t in panel.times)]
     first, last = (str(e.astype("datetime64[m]")).replace("T", " ") if e.dtype.kind == "M" else str(e) for e in ends)
     data = f"{len(panel)} series, {int(panel.lengths.sum())} steps of {panel.freq} from {first} to {last}."
+    ids = f"Series: {', '.join(panel.ids[:NAMED])}{f', and {len(panel) - NAMED} others' * (len(panel) > NAMED)}."
     names = ", ".join([*panel.past, *panel.future, *panel.static])
     split = (
         f"The last {windows} windows of {forecaster.horizon} steps of each series. The model that was judged "
@@ -170,7 +171,7 @@ def _about(forecaster: Forecaster, test: Backtest, board: Scoreboard) -> About:
     mine = next(row for row in board.rows if row.is_network)
     inside = f"Its 80 % interval held {mine.coverage80:.0%} of what came, its 95 % interval {mine.coverage95:.0%}."
     covariates = [f"Covariates: {names}."] if names else []
-    return About([data, *covariates], split, [inside], limits(board.windows, "windows"))
+    return About([data, ids, *covariates], split, [inside], limits(board.windows, "windows"))
 
 
 def plots_of(test: Backtest, series: int = PICTURES) -> list[ForecastPlot]:

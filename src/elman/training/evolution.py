@@ -15,9 +15,10 @@ import torch
 from torch import Tensor, nn
 
 from elman.data.batch import Batch, Batches
-from elman.errors import MissingExtraError, OptionError
+from elman.errors import MissingExtraError, OptionError, RunError
 from elman.training import randomness
-from elman.training.assembly import check_inputs
+from elman.training.assembly import check_inputs, make_folder
+from elman.training.checkpoint import Checkpoint, identity_of
 from elman.training.history import History, MetricsLog
 from elman.training.progress import Progress, Silent
 from elman.training.settings import TrainingSettings
@@ -56,9 +57,13 @@ class Evolution:
     evaluations_   nets tried, each on one batch
     population_    λ = 4 + 3 ln n
 
-    Raises `OptionError` for a net of more than 5000 weights, `MissingExtraError` without the package cmaes. It is not
-    resumed: one that was killed begins anew. Sources: Hansen & Ostermeier 2001, doi:10.1162/106365601750190398; Ros &
-    Hansen 2008, doi:10.1007/978-3-540-87700-4_30 (diagonal).
+    With a `folder` the state of the strategy is kept at each review and when it is told to stop; called again with
+    `resume=True` it goes on there, to the same weights, bit for bit on the CPU, for as many generations. `seconds` go
+    on where they stopped; how many generations fit into them is the machine's affair.
+
+    Raises `OptionError` for a net of more than 5000 weights, `MissingExtraError` without the package cmaes,
+    `Interrupted` on SIGINT or SIGTERM, `RunError` where the folder holds another run. Sources: Hansen & Ostermeier
+    2001, doi:10.1162/106365601750190398; Ros & Hansen 2008, doi:10.1007/978-3-540-87700-4_30 (diagonal).
     """
 
     seconds: float = math.inf
@@ -84,25 +89,38 @@ class Evolution:
         if self.generations is None and math.isinf(self.seconds):
             raise OptionError("evolve: seconds and generations are both unlimited, it would never end. Give one.")
         run = _Run(self, model, validation, MetricsLog(folder), progress or Silent(), settings.seed)
+        if folder is not None:
+            run.keep_in(folder, self.identity(model, train, validation, settings), resume=resume)
         model.eval()
         with requests_to_stop() as request, randomness.isolated(settings.seed), torch.no_grad():
-            run.progress.begin(0, PARTS)
+            run.progress.begin(round(PARTS * run.done), PARTS)
             try:
-                for batch in endless(train):
-                    run.step(batch)
-                    if run.review() or request.number:
+                for batch in endless(train, run.generation):
+                    if run.over or request.number:
                         break
+                    run.step(batch)
+                    run.review()
             finally:
                 run.progress.end()
-            if request.number:
-                raise Interrupted("stopped; evolution is not resumed, nothing was kept.", request.number)
+            if request.number and not run.over:
+                raise run.interrupted(request.number)
             put(run.weights, run.best)
         self.evaluations_, self.population_ = run.evaluations, run.strategy.population_size
         return History(run.metrics.records, run.best_loss, run.best_step, "steps")
 
+    def identity(
+        self, model: nn.Module, train: Batches, validation: Batches | None, settings: TrainingSettings
+    ) -> dict[str, Any]:
+        """What a checkpoint must have in common with the evolution that goes on from it."""
+        found = identity_of(model, train, validation, settings)
+        own = {"trainer": "evolution", "fitness": self.fitness.__name__, "sigma": self.sigma}
+        return {**found, "settings": {**found["settings"], **own, "generations": self.generations}}
+
 
 class _Run:
     """One evolution under way."""
+
+    folder: Path | None = None
 
     def __init__(
         self,
@@ -114,7 +132,6 @@ class _Run:
         seed: int,
     ) -> None:
         self.how, self.model, self.validation, self.metrics, self.progress = how, model, validation, metrics, progress
-        self.metrics.rewind(0)
         self.weights = [p for p in model.parameters() if p.requires_grad]
         self.best = nn.utils.parameters_to_vector(self.weights).detach().double().cpu().numpy()
         self.strategy = strategy_for(self.best, how.sigma, seed)
@@ -138,17 +155,73 @@ class _Run:
         self.losses.append(float(np.median([loss for _, loss in found])))
         self.progress.step(round(PARTS * self.done), 1, self.losses[-1], 0.0, 0)
 
+    # -- what is kept ----------------------------------------------------------------------------------------------
+
+    def keep_in(self, folder: Path, identity: dict[str, Any], *, resume: bool) -> None:
+        """Goes on from the folder's checkpoint, where there is one, and keeps its own there from now on."""
+        self.folder, self.identity = folder, identity
+        found = Checkpoint.load(folder)
+        if found is None:
+            make_folder(folder)
+            self.metrics.rewind(0)
+            self.save()  # lest it fail hours later
+            return
+        if not resume:
+            raise RunError(f"{folder}: the folder holds an evolution. Resume it (resume=True), or use another folder.")
+        found.check(identity, folder)
+        notes = found.notes
+        restore(self.strategy, found.groups["strategy"], notes["strategy"])
+        self.best, self.losses = found.groups["own"]["best"].numpy(), found.groups["own"]["losses"].tolist()
+        self.best_loss, self.best_step = notes["best_loss"], notes["best_step"]
+        self.generation, self.evaluations, self.reviews = notes["generation"], notes["evaluations"], notes["reviews"]
+        self.began = time.monotonic() - notes["seconds"]
+        self.metrics.rewind(notes["metrics_bytes"])
+
+    def save(self) -> None:
+        """Writes all that the rest depends on into one file, in one instant; between two generations only."""
+        if self.folder is None:
+            return
+        arrays, numbers = captured(self.strategy)
+        own = {"best": torch.from_numpy(self.best.copy()), "losses": torch.tensor(self.losses, dtype=torch.float64)}
+        notes = {
+            "strategy": numbers,
+            "best_loss": self.best_loss,
+            "best_step": self.best_step,
+            "generation": self.generation,
+            "evaluations": self.evaluations,
+            "reviews": self.reviews,
+            "seconds": time.monotonic() - self.began,
+            "metrics_bytes": self.metrics.sync(),
+        }
+        Checkpoint({"strategy": arrays, "own": own}, notes, self.identity).save(self.folder)
+
+    def interrupted(self, number: int) -> Interrupted:
+        """What to raise once a signal was obeyed."""
+        at = f"stopped after generation {self.generation}"
+        if self.folder is None:
+            return Interrupted(f"{at}; nothing was kept, for no folder was given.", number)
+        self.save()
+        how = "run the same command with --resume (from Python: resume=True)"
+        return Interrupted(f"{at}, checkpoint in {self.folder}. To go on, {how}.", number)
+
+    # -- where it stands -------------------------------------------------------------------------------------------
+
+    @property
+    def over(self) -> bool:
+        """Whether the last review has been."""
+        return self.reviews >= REVIEWS
+
     @property
     def done(self) -> float:
         """The share of the time, or of the generations, that is over."""
         by_time = (time.monotonic() - self.began) / self.how.seconds
         return min(1.0, max(by_time, self.generation / (self.how.generations or math.inf)))
 
-    def review(self) -> bool:
-        """Looks at the mean, if it is time, and keeps the best; True where all is over."""
+    def review(self) -> None:
+        """Looks at the mean, if it is time, and keeps the best."""
         done = self.done
         if done < (self.reviews + 1) / REVIEWS:
-            return False
+            return
         self.reviews = int(done * REVIEWS)
         mean = self.strategy.mean.copy()
         put(self.weights, mean)
@@ -160,7 +233,7 @@ class _Run:
         self.metrics.append({**record, "val_loss": loss, **spent, "evaluations": self.evaluations})
         self.progress.record(self.metrics.records[-1] | {"step": round(PARTS * done)})
         self.losses.clear()
-        return done >= 1
+        self.save()
 
     def validate(self, batches: Batches) -> float:
         """The mean fitness of the net as it stands."""
@@ -186,6 +259,30 @@ def strategy_for(mean: np.ndarray, sigma: float, seed: int) -> Any:
     return (CMA if len(mean) <= FULL else SepCMA)(mean=mean, sigma=sigma, seed=seed)
 
 
+def captured(strategy: Any) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All that a strategy of cmaes is made of between two generations: its arrays, and its numbers as JSON.
+
+    What it works out of them anew each time is None then, and its random state is told by NumPy.
+    """
+    kind, keys, place, has_normal, normal = strategy._rng.get_state()
+    arrays = {name: torch.from_numpy(v.copy()) for name, v in vars(strategy).items() if isinstance(v, np.ndarray)}
+    arrays["random"] = torch.from_numpy(keys.astype(np.int64))
+    numbers = {name: float(v) for name, v in vars(strategy).items() if isinstance(v, float)}
+    whole = {name: int(v) for name, v in vars(strategy).items() if isinstance(v, int) and not isinstance(v, bool)}
+    return arrays, {"values": {**numbers, **whole}, "random": [kind, int(place), int(has_normal), float(normal)]}
+
+
+def restore(strategy: Any, arrays: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+    """Sets a strategy of the same kind and size to what `captured` told."""
+    for name, tensor in arrays.items():
+        if name != "random":
+            setattr(strategy, name, tensor.numpy().copy())
+    for name, value in numbers["values"].items():
+        setattr(strategy, name, value)
+    kind, place, has_normal, normal = numbers["random"]
+    strategy._rng.set_state((kind, arrays["random"].numpy().astype(np.uint32), place, has_normal, normal))
+
+
 def put(weights: Sequence[Tensor], theta: np.ndarray) -> None:
     """Sets weights to a vector, in place, so that whoever keeps something of them sees that they changed."""
     parts = torch.from_numpy(theta).split([w.numel() for w in weights])
@@ -193,7 +290,8 @@ def put(weights: Sequence[Tensor], theta: np.ndarray) -> None:
         weight.copy_(part.view_as(weight))
 
 
-def endless(train: Batches) -> Iterator[Batch]:
-    """The batches of one epoch after another."""
-    for epoch in count():
-        yield from train.epoch(epoch)
+def endless(train: Batches, start: int = 0) -> Iterator[Batch]:
+    """The batches of one epoch after another, from number `start` on."""
+    first, begin = divmod(start, len(train))
+    for epoch in count(first):
+        yield from train.epoch(epoch, begin if epoch == first else 0)

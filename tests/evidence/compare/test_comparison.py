@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.dummy import DummyClassifier
 
 import elman
 from elman.cli.app import app
 from elman.data.corpus import Corpus
-from elman.errors import ElmanError, OptionError, RunError
+from elman.errors import DataError, ElmanError, OptionError, RunError
+from elman.evidence.anomaly_study import WatchExamples, judge_anomalies
 from elman.evidence.compare import compare
 from elman.evidence.compare.comparison import Comparison
 from elman.evidence.compare.kept import OUTCOMES
@@ -116,6 +118,58 @@ def test_forecasts_and_texts_have_their_own_baselines():
     assert found.rows[0].model != "uniform"
 
 
+def knocked(seed: int, steps: int = 1500):
+    """A mass on a spring that is pushed at random, in whose second half it is another spring now and then; labels."""
+    rng = np.random.default_rng(seed)
+    x, y = np.zeros(steps), np.zeros(steps, int)
+    for t in range(2, steps):
+        x[t] = 1.8 * x[t - 1] - 0.97 * x[t - 2] + rng.normal(0, 0.2)
+    for begin in range(steps // 2 + 50, steps - 40, 150):
+        x[begin : begin + 40], y[begin : begin + 40] = 2 * np.sin(2.4 * np.arange(40)), 1
+    return x, y
+
+
+def test_detectors_are_compared_by_labels():
+    x, y = knocked(0)
+    detector = elman.AnomalyDetector(hidden_size=8, max_steps=40, learning_rate=0.02)
+    found = compare(detector, [x], [y], cells=["gru"], depths=[1], seeds=2, share=0.5)
+    rows = {row.model: row for row in found.rows}
+    assert found.error == "F1" and found.higher
+    assert set(rows) == {
+        "GRU 1×8", "z-score", "last value", "moving average (EWMA)", "linear autoregression", "isolation forest"
+    }  # fmt: skip
+    assert found.unit == "twentieths of a sequence" and found.units == 20
+    assert rows["isolation forest"].seeds == 2 and rows["z-score"].seeds == 1
+    # the baselines are those of `elman watch`, to the digit
+    judged = judge_anomalies(detector, WatchExamples.split([x], [y], 0.5, 0)).scoreboard
+    assert judged is not None
+    for row in judged.rows:
+        if row.model in rows and row.model != "isolation forest":  # which draws, here from two starts
+            assert rows[row.model].score == pytest.approx(row.scores["F1"])
+    with pytest.raises(DataError, match="judged by labels, got none"):
+        compare(detector, [x])
+    with pytest.raises(DataError, match="got none among the test labels"):
+        compare(detector, [x], [0 * y])
+
+
+def test_the_command_compares_detectors(tmp_path, capsys):
+    x, y = knocked(0)
+    pd.DataFrame({"x": x, "bad": y}).to_csv(tmp_path / "spring.csv", index=False)
+    words = ["compare", "watch", str(tmp_path / "spring.csv"), "--cell", "gru", "--layers", "1", "--seeds", "1"]
+    words += ["--share", "0.5", "--steps", "10", "--hidden-size", "4", "--out", str(tmp_path / "c")]
+    with pytest.raises(SystemExit) as ended:
+        app([*words, "--label", "bad"])
+    assert not ended.value.code
+    out = capsys.readouterr().out
+    assert "linear autoregression" in out and "20 test twentieths of a sequence" in out
+    assert (tmp_path / "c" / "report.html").is_file()
+    with pytest.raises(SystemExit) as ended:
+        app([*words[:-1], str(tmp_path / "d"), "--input", "x"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1 and "judged by labels, got none" in said
+    assert not (tmp_path / "d").exists()
+
+
 def test_a_killed_comparison_goes_on(tmp_path):
     data, first = noise(0), {"cells": ["elman"], "depths": [1], "seeds": 2}
     calls: list[str] = []
@@ -180,8 +234,8 @@ def test_mistakes_are_one_line(words, message, tmp_path, monkeypatch, capsys):
 
 
 def test_estimators_without_a_contest_are_refused():
-    with pytest.raises(ElmanError, match="a AnomalyDetector cannot be varied"):
-        compare(elman.AnomalyDetector(), [np.zeros(10)], None)
+    with pytest.raises(ElmanError, match="a DummyClassifier cannot be varied"):
+        compare(DummyClassifier(), [np.zeros(10)], None)  # type: ignore[arg-type]
 
 
 def _on_noise(seed: int) -> bool:

@@ -109,9 +109,13 @@ def test_the_next_letter_is_owed_to_those_before():
 
 
 def test_other_models_are_refused():
-    detector = elman.AnomalyDetector(max_steps=2).fit([np.sin(np.arange(200.0))])
-    with pytest.raises(OptionError, match="got a AnomalyDetector"):
-        explain_example(detector, [1.0])
+    with pytest.raises(OptionError, match="expected a fitted estimator, got Recurrent"):
+        explain_example(elman.Recurrent("gru", 1, 2), [1.0])
+    with pytest.raises(OptionError, match=r"got AnomalyDetector\. Call fit"):
+        explain_example(elman.AnomalyDetector(), [1.0])
+    flat = elman.SequenceClassifier(max_steps=2, body="feed-forward").fit(TEXTS, LABELS)
+    with pytest.raises(OptionError, match="'feed-forward' has no states"):
+        explain_example(flat, "what a joy")
 
 
 def test_the_page_names_the_steps_and_fetches_nothing(texts):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from html import escape
 
 import numpy as np
@@ -17,12 +18,14 @@ from elman.evidence.board import markdown_line
 from elman.evidence.label_study import Examples
 from elman.evidence.labels import LabelBoard, Labelled
 from elman.evidence.tune import evolved, judged
-from elman.evidence.tune.evolved import error_rate, evolve_labels, who_wins
+from elman.evidence.tune.evolved import error_rate, evolve_labels, evolve_language, who_wins
 from elman.evidence.tune.search import Trial
 from elman.evidence.tune.space import make_space
 from elman.evidence.tune.tasks import ForecastTask, LabelTask, TextTask
 from elman.evidence.tune.tuning import Tuned, run_search
 from elman.training.evolution import Evolution
+from elman.training.progress import Silent
+from elman.training.signals import Interrupted
 from tests.evidence.tune.sequences import remembered, small
 
 
@@ -178,3 +181,44 @@ def test_what_cannot_be_evolved_is_told_before_anything_is_trained(tmp_path):
     with pytest.raises(OptionError, match="counts wrong labels, and these are numbers"):
         evolve_labels(SequenceRegressor(), numbers, tmp_path / "run", title="", objective="error")
     assert not (tmp_path / "run").exists() and evolved.GRADIENTS == "gradients"
+
+
+def test_a_language_model_is_evolved_beside_gradients(tmp_path):
+    text = "abcabdabe" * 60
+    model = LanguageModel(hidden_size=6, embedding_size=4, max_steps=30, truncate=20, batch_size=4)
+    outcome = evolve_language(model, Corpus((text,), (), (text[:200],)), tmp_path / "run", title="Tune")
+    names = {row.model for row in outcome.judged.scoreboard.rows}
+    assert {"LSTM, evolved", "LSTM by gradients"} < names and any("Kneser–Ney" in name for name in names)
+    evolved_, descended = elman.load(tmp_path / "run"), elman.load(tmp_path / "run" / "gradients")
+    assert evolved_.history_.records[-1]["evaluations"] > 0
+    assert not np.allclose(evolved_.network_.head.weight.detach(), descended.network_.head.weight.detach())
+    first, last = (evolved_.history_.column("loss")[k] for k in (0, -1))
+    assert last < first  # it learns
+    with pytest.raises(OptionError, match="'error' is for labels"):
+        evolve_language(model, Corpus((text,), (), (text,)), tmp_path / "other", title="", objective="error")
+
+
+class Stop(Silent):
+    """Asks for a stop, as Ctrl-C does, after so many steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    def step(self, *told) -> None:
+        self.left -= 1
+        if self.left == 0:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_an_evolution_that_was_stopped_goes_on_in_its_folder(tmp_path):
+    X, y = remembered(60)
+    estimator, examples = small(max_steps=300), Examples.split(X, y, 0.3, 0)
+    after = iter([3, 10**9])  # the one by gradients is trained to its end, the evolved one is stopped
+    with pytest.raises(Interrupted, match="stopped after generation 3"):
+        evolve_labels(estimator, examples, tmp_path / "run", title="", progress=lambda: Stop(next(after)))
+    kept = (tmp_path / "run" / "gradients" / "model.safetensors").read_bytes()
+    found = evolve_labels(estimator, examples, tmp_path / "run", title="")
+    assert found.sentence
+    assert (tmp_path / "run" / "gradients" / "model.safetensors").read_bytes() == kept
+    assert len(json.loads((tmp_path / "run" / "manifest.json").read_text())["resumed"]) >= 1
+    assert not (tmp_path / "run" / "checkpoint.safetensors").exists()  # nothing is left to go on with

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 Array = np.ndarray
 
@@ -63,6 +65,11 @@ class Alarm:
         above = (np.where(np.isfinite(e), e - self.calm, 0.0) for e in surprise)
         weights = np.full(self.smooth, 1 / self.smooth)
         return [np.asarray(lfilter(weights, [1.0], e)) + self.calm for e in above]
+
+    def score_of(self, surprise: Tensor) -> Tensor:
+        """The score at the last of steps, from their surprise (…, at most `smooth`), with its gradient."""
+        above = torch.where(surprise.isfinite(), surprise - self.calm, 0.0)
+        return above.sum(-1) / self.smooth + self.calm
 
     def pool(self, scores: Sequence[Array]) -> Array:
         """The score of each sequence, (N,), of its steps'."""

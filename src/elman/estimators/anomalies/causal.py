@@ -56,7 +56,7 @@ class DetectorStep(Causal):
         location = self.network.linear(past.transpose(1, 2)).transpose(1, 2)
         counts = (there & (begun > 0)).float()  # of the first step nothing can be said
         judged = torch.cat([value, counts], 1).unsqueeze(1)
-        surprise, expected = (part[:, 0] for part in self.network._surprise(Said(p, location), judged))
+        surprise, expected = (part[:, 0] for part in self.network.judge(Said(p, location), judged))
         surprise = surprise.unsqueeze(1)
         excess = torch.where(surprise.isfinite(), surprise - self.alarm.calm, 0.0)
         recent = torch.cat([above, excess], 1)[:, -self.alarm.smooth :]

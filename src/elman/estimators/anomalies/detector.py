@@ -186,7 +186,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
     def alarm_of(self, surprise: Callable[[list[np.ndarray]], list[np.ndarray]], parts: Parts) -> Alarm:
         """The thresholds for what gives each step a surprise: this detector itself, or anything beside it."""
         steps = surprise(parts.calibrate)
-        sequences = surprise(parts.sequences(self._steps_of_window())) if parts.few else steps
+        sequences = surprise(parts.sequences(self.window_)) if parts.few else steps
         return Alarm.fit(steps, sequences, self.false_alarms, smooth=self.smooth, pooling=self.pooling)
 
     def __sklearn_tags__(self) -> Any:
@@ -219,6 +219,15 @@ class AnomalyDetector(OutlierMixin, Estimator):
         """-log p of each step before any smoothing, N arrays (T_i,), in nats a feature; NaN where none was measured."""
         return self._surprise(self._arrays(X, "surprise"))[0]
 
+    @property
+    def window_(self) -> int:
+        """Steps that are learned from at once."""
+        return self.window or METHODS[self.method]
+
+    def pairs(self, X: Any, method: str = "pairs") -> tuple[list[Tensor], list[Tensor]]:
+        """x as the net reads it, and y (T, 2F): the values, and 1 for each that is to be judged."""
+        return self._pairs(self._arrays(X, method))
+
     def causal(self) -> DetectorStep:
         """One step: score and expected values as `steps` gives them. Raises `OptionError` of an autoencoder."""
         self._check_fitted()
@@ -240,11 +249,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
     def _at(self, method: str) -> str:
         return f"AnomalyDetector.{method}"
 
-    def _steps_of_window(self) -> int:
-        return self.window or METHODS[self.method]
-
     def _pairs(self, arrays: Sequence[np.ndarray]) -> tuple[list[Tensor], list[Tensor]]:
-        """x as the net reads it, and y (T, 2F): the values, and 1 for each that is to be judged."""
         x, y = list(self.inputs_.encode(arrays, self._at("fit"))), []
         for one, a in zip(x, arrays, strict=True):
             there, features = np.isfinite(a), a.shape[1]
@@ -256,7 +261,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
         return x, y
 
     def _batches(self, arrays: Sequence[np.ndarray]) -> PaddedBatches | None:
-        size = self._steps_of_window()
+        size = self.window_
         pieces = [a[i : i + size] for a in arrays for i in windows(len(a), size, max(1, size // 2))]
         pieces = [piece for piece in pieces if np.isfinite(piece).any()]
         return PaddedBatches(*self._pairs(pieces), self.batch_size, self.seed_) if pieces else None
@@ -272,7 +277,7 @@ class AnomalyDetector(OutlierMixin, Estimator):
         x, y = self._pairs(arrays)
         surprise = [np.full(len(a), np.nan) for a in arrays]
         expected = [np.full(a.shape, np.nan) for a in arrays]
-        size = self._steps_of_window() if self.method == "autoencoder" else max(map(len, arrays))
+        size = self.window_ if self.method == "autoencoder" else max(map(len, arrays))
         # the last window may reach back into the one before it: what is said later of a step stands
         places = [(row, begin) for row, a in enumerate(arrays) for begin in windows(len(a), size, size)]
         read = [torch.cat([x[row], y[row]], 1)[begin : begin + size] for row, begin in places]

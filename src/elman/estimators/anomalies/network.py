@@ -50,9 +50,10 @@ class SurpriseNetwork(nn.Module, ABC):
 
     def surprise(self, x: Tensor, y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of each step, (B, T), NaN where no feature counts, and what was expected of it, (B, T, F)."""
-        return self._surprise(self(x, lengths), y)
+        return self.judge(self(x, lengths), y)
 
-    def _surprise(self, said: Said, y: Tensor) -> tuple[Tensor, Tensor]:
+    def judge(self, said: Said, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, of steps of which this has been said."""
         values, present = y.split(self.features, -1)
         return (self._each(said, values) * present).sum(-1) / present.sum(-1), said.center
 
@@ -119,7 +120,7 @@ class NextStepNetwork(SurpriseNetwork):
         before, found = None, []
         for start in range(0, x.shape[1], CHUNK):
             said, before = self.read(x[:, start : start + CHUNK], before)
-            found.append(self._surprise(said, y[:, start : start + CHUNK]))
+            found.append(self.judge(said, y[:, start : start + CHUNK]))
         surprise, expected = zip(*found, strict=True)
         return torch.cat(surprise, 1), torch.cat(expected, 1)
 

@@ -79,9 +79,4 @@ def _history(model: Forecaster, series: str | None) -> Panel:
     where, panel = ForecastStep.where, model.panel_
     if panel.past or panel.future:
         raise OptionError(f"{where}: a step is one value, and this model was trained with covariates. Use predict.")
-    if series is None and len(panel) > 1:
-        raise OptionError(f"{where}: the model knows {len(panel)} series, name one: series={panel.ids[0]!r}.")
-    if series is not None and series not in panel.ids:
-        shown = ", ".join(panel.ids[:5])
-        raise OptionError(f"{where}: no series {series!r} in the model, it has {shown}{', …' * (len(panel) > 5)}.")
-    return panel.select([0 if series is None else panel.ids.index(series)])
+    return panel.one(series, where)

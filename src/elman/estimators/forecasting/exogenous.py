@@ -82,6 +82,21 @@ class Exogenous:
         ordered = [*self._of(True, known=True), *self._of(True, known=False)]
         return [len(c.vocabulary) for c in ordered if c.vocabulary is not None]
 
+    @property
+    def columns(self) -> tuple[list[str], list[str]]:
+        """What each column of numbers, and each of codes, tells, in their order; those of the past come last."""
+        ahead, behind = (self._of(False, known=known) for known in (True, False))
+        twice = [
+            [c.name for c in group for _ in range(2)] for group in (ahead, behind)
+        ]  # the value, and if it is there
+        codes = [c.name for known in (True, False) for c in self._of(True, known=known)]
+        return [*twice[0], *self.calendar, *twice[1]], codes
+
+    @property
+    def behind(self) -> tuple[int, int]:
+        """How many of these columns, of numbers and of codes, are known up to now only."""
+        return 2 * len(self._of(False, known=False)), len(self._of(True, known=False))
+
     def _of(self, categorical: bool, known: bool) -> list[Covariate]:
         return [c for c in self.covariates if (c.vocabulary is not None) == categorical and (c.role != "past") == known]
 

@@ -107,7 +107,7 @@ class Forecaster(Estimator):
         self.exogenous_ = Exogenous.fit(panel, self.calendar)
         self.level_ = (0.0, 1.0)
         lengths = panel.lengths
-        windows = self._windows(panel, 0)
+        windows = self.windows(panel, 0)
         scale = windows.scale(np.arange(len(panel)), lengths)
         self.level_ = windows.level = (float(scale.level.mean()), float(scale.level.std()) or 1.0)
         self.panel_ = panel.tail(plan.shape.memory)
@@ -122,7 +122,7 @@ class Forecaster(Estimator):
         """Random windows of a table as the fitted net takes them in training; raises `DataError`."""
         self._check_fitted()
         panel = self.read(frame, self.panel_.freq)
-        return SampledWindows(self._windows(panel, 0), panel.lengths, self.batch_size, EPOCH, self.seed_)
+        return SampledWindows(self.windows(panel, 0), panel.lengths, self.batch_size, EPOCH, self.seed_)
 
     def read(self, frame: Any, freq: str | int | None = None) -> Panel:
         """The table as a `Panel`, by this forecaster's columns; raises `DataError` where it cannot be used."""
@@ -191,7 +191,7 @@ class Forecaster(Estimator):
                 'longer horizon, or with strategy="recursive", which forecasts any.'
             )
         panel = panel.tail(self.plan_.shape.memory)
-        windows, cutoff = self._windows(panel, horizon), panel.lengths
+        windows, cutoff = self.windows(panel, horizon), panel.lengths
         wanted = torch.tensor(list(levels), dtype=torch.float64)
         if self.strategy == "direct":
             q = direct(self.network_, windows, cutoff, horizon, wanted)
@@ -259,7 +259,8 @@ class Forecaster(Estimator):
 
     # -- parts -----------------------------------------------------------------------------------------------------
 
-    def _windows(self, panel: Panel, horizon: int) -> Windows:
+    def windows(self, panel: Panel, horizon: int) -> Windows:
+        """What the net can see of a panel whose covariates are known for so many steps after its end."""
         track = Track(side_by_side(self.plan_.to_scale(panel), horizon), self.plan_.shape.seasons)
         numbers = self.exogenous_.numbers(panel, horizon, "Forecaster")
         codes = self.exogenous_.codes(panel, horizon, "Forecaster")
@@ -287,4 +288,4 @@ class Forecaster(Estimator):
         self.level_ = (state["level"][0], state["level"][1])
         self.exogenous_ = Exogenous.from_json(state["exogenous"])
         self.panel_ = unpack_panel(dict(tensors), state["history"])
-        self.network_ = self._network(self._windows(self.panel_, 0))
+        self.network_ = self._network(self.windows(self.panel_, 0))

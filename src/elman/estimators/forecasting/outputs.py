@@ -38,6 +38,10 @@ class Output(Protocol):
         """The values below which a share u (…, K) lies, on the scale of z, (…, K), rising in u."""
         ...
 
+    def middle(self, p: Tensor, location: Tensor, center: Tensor, spread: Tensor) -> Tensor:
+        """The median, (…), on the scale of z, with its gradient; of counts the mean: their median has no slope."""
+        ...
+
 
 class Quantiles:
     """Quantiles at fixed levels, free of any assumption about the distribution.
@@ -74,6 +78,10 @@ class Quantiles:
         share = (u - known[right - 1]) / (known[right] - known[right - 1])
         return low + share.clamp(-0.5, 1.5) * (high - low)
 
+    def middle(self, p: Tensor, location: Tensor, center: Tensor, spread: Tensor) -> Tensor:
+        """The quantile at one half."""
+        return self.quantile(p, location, center, spread, p.new_full((*location.shape, 1), 0.5))[..., 0]
+
 
 class Gaussian:
     """A normal distribution: loss = ln σ + (z - μ)² / 2σ² + ln √2π."""
@@ -89,6 +97,10 @@ class Gaussian:
         """μ + σ Φ⁻¹(u)."""
         normal = torch.special.ndtri(u.double()).to(p)
         return (location + p[..., 0]).unsqueeze(-1) + _positive(p[..., 1]).unsqueeze(-1) * normal
+
+    def middle(self, p: Tensor, location: Tensor, center: Tensor, spread: Tensor) -> Tensor:
+        """μ."""
+        return location + p[..., 0]
 
 
 class StudentT:
@@ -113,6 +125,10 @@ class StudentT:
         nu = (2 + _positive(p[..., 2])).unsqueeze(-1).double().cpu().numpy()
         t = torch.from_numpy(np.asarray(stats.t.ppf(u.double().cpu().numpy(), nu))).to(p)
         return (location + p[..., 0]).unsqueeze(-1) + _positive(p[..., 1]).unsqueeze(-1) * t
+
+    def middle(self, p: Tensor, location: Tensor, center: Tensor, spread: Tensor) -> Tensor:
+        """μ."""
+        return location + p[..., 0]
 
 
 class NegativeBinomial:
@@ -140,6 +156,10 @@ class NegativeBinomial:
         a = _positive(p[..., 1]).unsqueeze(-1).double().cpu().numpy()
         counts = np.asarray(stats.nbinom.ppf(u.double().cpu().numpy(), 1 / a, 1 / (1 + a * mean)))
         return (torch.from_numpy(counts).to(p) - center.unsqueeze(-1)) / spread.unsqueeze(-1)
+
+    def middle(self, p: Tensor, location: Tensor, center: Tensor, spread: Tensor) -> Tensor:
+        """m, put back on the scale of z."""
+        return (self._mean(p, location, center, spread) - center) / spread
 
     @staticmethod
     def _mean(p: Tensor, location: Tensor, center: Tensor, spread: Tensor) -> Tensor:

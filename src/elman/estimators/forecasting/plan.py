@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from elman.data import Panel, seasons
 from elman.errors import DataError, OptionError
@@ -76,10 +77,11 @@ class Plan:
             )
         return [np.log(y) for y in panel.y]
 
-    def from_scale(self, q: np.ndarray) -> np.ndarray:
-        """Forecasts back in the data's units."""
-        q = np.exp(q) if self.log else q
-        return q if self.floor is None else np.maximum(q, self.floor)
+    def from_scale(self, q: Any) -> Any:
+        """Forecasts back in the data's units; of a tensor with its gradient."""
+        kind: Any = torch if isinstance(q, torch.Tensor) else np
+        q = kind.exp(q) if self.log else q
+        return q if self.floor is None else kind.clip(q, self.floor, None)
 
     def to_json(self) -> dict[str, Any]:
         """What the run's configuration keeps."""

@@ -77,6 +77,12 @@ class Transcriber(TextEstimator):
 
     def predict(self, X: Any) -> list[str]:
         """The most probable text of each signal."""
+        found = self.codes(X, "predict")
+        names = self.targets_.vocabulary.names
+        return [self._join([names[code - 1] for code in codes]) for codes in found]
+
+    def codes(self, X: Any, method: str = "codes") -> list[list[int]]:
+        """The codes of the most probable labels of each signal, from 1."""
         self._check_fitted()
 
         def apply(x: Tensor, lengths: Tensor) -> list[list[int]]:
@@ -87,8 +93,7 @@ class Transcriber(TextEstimator):
             sizes = lengths.tolist()
             return [ctc_beam(one, size, num_beams=self.num_beams)[0][0] for one, size in zip(logs, sizes, strict=True)]
 
-        names = self.targets_.vocabulary.names
-        return [self._join([names[code - 1] for code in codes]) for codes in self._through(X, "predict", apply)]
+        return self._through(X, method, apply)
 
     def score(self, X: Any, y: Any) -> float:
         """1 less the error rate of the characters; below 0 where there are more errors than characters."""

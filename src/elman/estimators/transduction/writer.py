@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,6 +18,14 @@ from elman.estimators.base import one_of, whole
 from elman.estimators.transduction.attention import ATTENTIONS
 from elman.estimators.transduction.base import TextEstimator
 from elman.estimators.transduction.decoder import AttentiveDecoder, State, Transducer
+
+
+class Written(NamedTuple):
+    """The words of a text, the code of each, and where the decoder looked for each, (T, S)."""
+
+    words: list[str]
+    codes: list[int]
+    looked: Tensor
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -76,17 +84,21 @@ class Writer(TextEstimator, ABC):
                 return _token_by_token(self.network_, state, most, choice, seed)
             return _by_beam(self.network_, state, most, beams, penalty)
 
-        return [self._join(words) for words, _ in self._texts(X, "generate", write)]
+        return [self._join(one.words) for one in self._texts(X, "generate", write)]
 
     def align(self, X: Any) -> list[tuple[list[str], np.ndarray]]:
         """The words of what `predict` gives for each sequence, and where it looked for each of them, (T, S)."""
+        return [(one.words, one.looked.numpy()) for one in self.written(X, "align")]
+
+    def written(self, X: Any, method: str = "written") -> list[Written]:
+        """What `predict` gives for each sequence, with its codes and where it looked."""
 
         def write(state: State, most: int) -> list[list[int]]:
             return _by_beam(self.network_, state, most, self.num_beams, self.length_penalty)
 
-        return [(words, looked.numpy()) for words, looked in self._texts(X, "align", write, look=True)]
+        return self._texts(X, method, write, look=True)
 
-    def _texts(self, X: Any, method: str, write: Any, *, look: bool = False) -> list[tuple[list[str], Tensor]]:
+    def _texts(self, X: Any, method: str, write: Any, *, look: bool = False) -> list[Written]:
         """The words for each sequence and, with `look` or to copy, where the decoder looked for them."""
         self._check_fitted()
         copies = self._copies()
@@ -105,7 +117,7 @@ class Writer(TextEstimator, ABC):
         found = self._through(sequences, method, apply)
         names = ("", *self.targets_.vocabulary.names)
         return [
-            (self._known([names[code] for code in codes], x, looked), looked)
+            Written(self._known([names[code] for code in codes], x, looked), codes, looked)
             for x, (codes, looked) in zip(sequences, found, strict=True)
         ]
 

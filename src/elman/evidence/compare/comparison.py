@@ -170,7 +170,8 @@ def compare(
     Trains the estimator with each of these, and every baseline, on the same data, and tests all differences at once.
 
     estimator   all other arguments are taken from it
-    data        X and y; a table for a `Forecaster`; a `Corpus` for a `LanguageModel`; or `Examples`, split already
+    data        X and y; a table for a `Forecaster`; a `Corpus` for a `LanguageModel`; or `Examples`, for a detector
+                `WatchExamples`, split already
     parameters  weights that each net is to have: its width is what they leave
     seconds     training time that each net is to have: its steps are what they leave
     seeds       starts of each model that draws any

@@ -21,8 +21,8 @@ from elman.estimators.base import Estimator, changed
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
-from elman.evidence import metrics, next_token, phrases, simple
-from elman.evidence.anomaly_study import WatchExamples
+from elman.evidence import anomalies, metrics, next_token, phrases, simple
+from elman.evidence.anomaly_study import WatchExamples, alarmed, simple_detectors
 from elman.evidence.baselines import BASELINES, Forecast, LocalBaseline, run_baselines
 from elman.evidence.label_study import Examples
 from elman.evidence.labels import Labelled, joined, judged_by
@@ -35,6 +35,7 @@ from elman.evidence.texts import KINDS
 Array = np.ndarray
 PUSHES, READS = 200, 5
 """how often a step, or a whole sequence, is answered for its median time"""
+UNLABELLED = "compare: detectors are judged by labels, got none. Name their column, 1 for an anomaly: --label COL."
 
 
 @dataclass
@@ -278,36 +279,39 @@ class NormalContest(Contest):
         return block_losses(surprise[known], self.place[known]), float(surprise[known].mean())
 
     def baselines(self) -> Mapping[str, Any]:
-        raise OptionError(
-            f"compare: a {type(self.estimator).__name__} cannot be varied, for the surprise of its baselines is no "
-            "probability. Compare labels, texts or forecasts."
-        )
+        raise DataError(UNLABELLED)
 
     def answer_seconds(self, model: Any) -> float:
         x = self.examples.X_test[0]
-        return answer_seconds(model, list(x), lambda: model.surprise([x]))
+        return answer_seconds(model, list(x[:PUSHES]), lambda: model.surprise([x]))
 
 
-def contest_of(estimator: Estimator, *data: Any, share: float = 0.2, **options: Any) -> Contest:
-    """The contest of an estimator's shape: for one that labels or writes texts `Examples`, or X and y, a share of which
-    is judged by; for a `Forecaster` a table or `Panel`; for a `LanguageModel` a `Corpus`, or texts, and for an
-    `AnomalyDetector` normal sequences, of both a share again.
+class WatchContest(NormalContest):
+    """What is normal, learned from normal data, and alarms that are judged by labels."""
 
-    Raises `OptionError` for other estimators.
-    """
-    if isinstance(estimator, Forecaster):
-        return ForecastContest(estimator, estimator.read(data[0]), **options)
-    if isinstance(estimator, LanguageModel):
-        return LanguageContest(estimator, _corpus(data[0], share))
-    if isinstance(estimator, AnomalyDetector):
-        return NormalContest(estimator, WatchExamples.split(data[0], None, share, 0))
-    if not isinstance(estimator, SequenceEstimator | TextEstimator):
-        name = type(estimator).__name__
-        raise OptionError(f"compare: a {name} cannot be varied. Compare labels, texts or forecasts.")
-    examples = data[0] if isinstance(data[0], Examples) else Examples.split(data[0], data[1], share, 0)
-    if isinstance(estimator, TextEstimator):
-        return TextContest(estimator, examples)
-    return LabelContest(estimator, examples)
+    def __init__(self, estimator: AnomalyDetector, examples: WatchExamples) -> None:
+        Contest.__init__(self, estimator, measure="F1", higher=True)
+        if examples.truth is None:
+            raise DataError(UNLABELLED)
+        if not np.concatenate(examples.truth).any():
+            raise DataError("compare: detectors are judged by anomalies, got none among the test labels. Give --test.")
+        self.examples, self.truth = examples, examples.truth
+        self.unit = anomalies.unit_of(self.truth)
+
+    def judge(self, model: Any) -> tuple[Array, float]:
+        said = alarmed(model, self.examples.X_test, self.examples.each_step)
+        return anomalies.wrong(said.alarms, self.truth), anomalies.measures(said, self.truth)[self.measure]
+
+    def baselines(self) -> Mapping[str, Any]:
+        return simple_detectors(self.estimator)
+
+
+def _watch_contest(detector: AnomalyDetector, data: Sequence[Any], share: float) -> Contest:
+    if isinstance(data[0], WatchExamples):
+        return WatchContest(detector, data[0])
+    if len(data) > 1 and data[1] is not None:
+        return WatchContest(detector, WatchExamples.split(data[0], data[1], share, 0))
+    return NormalContest(detector, WatchExamples.split(data[0], None, share, 0))
 
 
 def _corpus(texts: Any, share: float) -> Corpus:
@@ -315,3 +319,29 @@ def _corpus(texts: Any, share: float) -> Corpus:
     if isinstance(texts, Corpus):
         return texts
     return Corpus((texts,) if isinstance(texts, str | Text) else tuple(texts)).split(share, 0)
+
+
+def _examples(data: Sequence[Any], share: float) -> Examples:
+    return data[0] if isinstance(data[0], Examples) else Examples.split(data[0], data[1], share, 0)
+
+
+_CONTESTS: dict[type[Estimator], Callable[..., Contest]] = {
+    Forecaster: lambda model, data, share, **how: ForecastContest(model, model.read(data[0]), **how),
+    LanguageModel: lambda model, data, share: LanguageContest(model, _corpus(data[0], share)),
+    SequenceEstimator: lambda model, data, share: LabelContest(model, _examples(data, share)),
+    TextEstimator: lambda model, data, share: TextContest(model, _examples(data, share)),
+    AnomalyDetector: _watch_contest,
+}
+
+
+def contest_of(estimator: Estimator, *data: Any, share: float = 0.2, **options: Any) -> Contest:
+    """The contest of an estimator's shape: for one that labels or writes texts `Examples`, or X and y, a share of which
+    is judged by; for an `AnomalyDetector` `WatchExamples`, X and y likewise, or normal sequences alone; for a
+    `Forecaster` a table or `Panel`, for a `LanguageModel` a `Corpus` or texts, of both a share again.
+
+    Raises `OptionError` for other estimators, `DataError` for detectors without labels.
+    """
+    kind = next((kind for kind in _CONTESTS if isinstance(estimator, kind)), None)
+    if kind is None:
+        raise OptionError(f"compare: a {type(estimator).__name__} cannot be varied. Give another estimator.")
+    return _CONTESTS[kind](estimator, data, share, **options)

@@ -42,11 +42,13 @@ class Entrant:
     @property
     def draws(self) -> bool:
         """Whether another seed gives another model."""
-        return isinstance(self.model, Estimator)
+        return isinstance(self.model, Estimator) or getattr(self.model, "draws", False)
 
     def model_for(self, seed: int) -> Any:
         """A fresh one."""
-        return changed(self.model, random_state=seed) if self.draws else self.model
+        if isinstance(self.model, Estimator):
+            return changed(self.model, random_state=seed)
+        return self.model.drawn_by(seed) if self.draws else self.model
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,16 @@ class Attribution:
     def steps(self) -> np.ndarray:
         """What each step adds, (T,)."""
         return self.parts.sum(1)
+
+    def with_gaps(self, features: int, gaps: Sequence[int]) -> Attribution:
+        """What the columns add that say where a feature is missing, counted to that feature: parts (T, features).
+
+        >>> Attribution(np.array([[1.0, 2.0, 4.0]]), 0.0, 7.0, 8).with_gaps(2, [1]).parts
+        array([[1., 6.]])
+        """
+        parts = self.parts[:, :features].copy()
+        parts[:, list(gaps)] += self.parts[:, features:]
+        return replace(self, parts=parts)
 
     @property
     def gap(self) -> float:

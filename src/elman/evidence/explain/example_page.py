@@ -7,10 +7,13 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from torch.nn import functional as F
 
-from elman.evidence.explain.example import Example, Inside
+from elman.evidence.explain.example import Example, Inside, Looked
 from elman.evidence.plots import FORECAST, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
 from elman.evidence.report import Report
+from elman.evidence.text_plots import plot_attention as plot_looked
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,11 +24,25 @@ CURVES = 6
 """features whose curves are drawn at most: those that most is owed to"""
 TICKS = 24
 """steps that are named below a heat-map at most"""
+TIMES = 6, 3
+"""times that are named at most below a curve, and below a heat-map"""
+DARK = 0.15
+"""of a picture's light is left where the net did not look"""
+SEEN = 24
+"""words for which it is drawn where in a picture the net looked, at most"""
 
 
 def to_html(found: Example, title: str) -> str:
     """`explanation.html`: self-contained, no script; follows the reader's light or dark theme."""
     parts = [_section_of_steps(found)]
+    if found.by_feature:
+        parts.append(("Which features mattered", signed_html(list(found.by_feature), list(found.by_feature.values()))))
+    if found.looked is not None:
+        where = (
+            "Where in the picture it looked for each word" if found.looked.picture is not None else "Where it looked"
+        )
+        plot = plot_regions(found.looked) if found.looked.picture is not None else _plot_looked(found.looked)
+        parts.append((where, f'<div class="plots wide"><figure>{to_svg(plot, where)}</figure></div>'))
     if found.attention is not None:
         weights = to_svg(plot_attention(found, found.attention), "How much attention each step got")
         parts.append(("Attention", f'<div class="plots wide"><figure>{weights}</figure></div>'))
@@ -34,7 +51,8 @@ def to_html(found: Example, title: str) -> str:
             f"<figure>{to_svg(plot_inside(found, inside, name), f'{name} of each unit at each step')}</figure>"
             for name in inside.values
         )
-        where = f"Layer {inside.layer + 1}" + (", from the end" if inside.reverse else "")
+        where = f"{inside.part}: layer {inside.layer + 1}" if inside.part else f"Layer {inside.layer + 1}"
+        where += ", from the end" if inside.reverse else ""
         parts.append((where, f'<div class="plots">{maps}</div>'))
     return Report(title, notes=[found.check], sections=dict(parts)).to_html()
 
@@ -84,6 +102,35 @@ def plot_parts(found: Example, x: np.ndarray) -> Figure:
         below.bar(np.arange(len(steps)), steps, width=0.9, color=[FORECAST if v >= 0 else TRUTH for v in steps])
         below.axhline(0, color=QUIET, linewidth=0.8)
         dress(below, f"What each step adds: {found.of}", "step", "")
+        _name_times(below, found.steps, TIMES[0])
+    return figure
+
+
+def _plot_looked(looked: Looked) -> Figure:
+    return plot_looked(looked.sources, looked.words, looked.weights)
+
+
+def plot_regions(looked: Looked) -> Figure:
+    """The picture once for each word, as light as the net looked there."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    words, given = looked.words[:SEEN], np.asarray(looked.picture)
+    picture = np.clip(given / 255.0 if given.dtype.kind in "iu" else given.astype(float), 0, 1)
+    picture = picture[..., None] if picture.ndim == 2 else picture
+    picture = np.repeat(picture, 3, 2) if picture.shape[2] == 1 else picture[..., :3]
+    columns = min(6, len(words))
+    rows = -(-len(words) // columns)
+    with rc_context(STYLE):
+        figure = Figure(figsize=(8.6, 0.3 + 1.75 * rows * 6 / max(columns, 4)), layout="constrained")
+        for place, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).flat):
+            axes.set_axis_off()
+            if place >= len(words):
+                continue
+            light = torch.from_numpy(looked.weights[place].reshape(1, 1, *looked.shape))
+            light = F.interpolate(light / light.max().clamp(min=1e-9), picture.shape[:2], mode="bilinear")[0, 0].numpy()
+            axes.imshow(picture * (DARK + (1 - DARK) * light[..., None]))
+            axes.set_title(words[place], fontsize=9, color=INK)
     return figure
 
 
@@ -97,7 +144,7 @@ def plot_attention(found: Example, weights: np.ndarray) -> Figure:
         axes = figure.add_subplot()
         axes.bar(np.arange(len(weights)), weights, width=0.9, color=FORECAST)
         dress(axes, "Attention", "step", "weight")
-        _name_steps(axes, found)
+        _name_steps(axes, found.steps if found.x is None else [])
     return figure
 
 
@@ -130,12 +177,21 @@ def plot_inside(found: Example, inside: Inside, name: str) -> Figure:
         dress(axes, f"{name.capitalize()}{most}", "step", "unit")
         axes.margins(0)
         axes.grid(visible=False)
-        _name_steps(axes, found)
+        _name_steps(axes, inside.steps or ([] if found.x is not None else found.steps))
     return figure
 
 
-def _name_steps(axes: Any, found: Example) -> None:
-    if found.x is None and len(found.steps) <= TICKS:
-        turned = 0 if all(len(name) == 1 for name in found.steps) else 60
-        axes.set_xticks(range(len(found.steps)), found.steps, rotation=turned)
+def _name_steps(axes: Any, steps: Sequence[str]) -> None:
+    if steps and not any(name.isdecimal() for name in steps) and len(steps) <= TICKS:
+        turned = 0 if all(len(name) == 1 for name in steps) else 60
+        axes.set_xticks(range(len(steps)), steps, rotation=turned)
         axes.set_xlabel("")
+    elif steps:
+        _name_times(axes, steps, TIMES[1])
+
+
+def _name_times(axes: Any, steps: Sequence[str], most: int) -> None:
+    """A few of many steps, by name, where these are not their numbers."""
+    if steps[0] != "0" and len(steps) > 1:
+        few = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
+        axes.set_xticks(few, [steps[k] for k in few])

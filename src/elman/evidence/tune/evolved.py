@@ -13,12 +13,15 @@ import numpy as np
 from torch import Tensor, nn
 
 from elman.data.batch import Batch
+from elman.data.corpus import Corpus
 from elman.errors import OptionError
+from elman.estimators import LanguageModel
 from elman.estimators.base import changed, one_of
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.board import Board
-from elman.evidence.judging import Kept, judged_run
+from elman.evidence.judging import Kept, cell_of, judged_run
 from elman.evidence.label_study import Examples, JudgedLabels, judge_labels, label_report, name_of
+from elman.evidence.language_study import JudgedLanguage, judge_language, language_report
 from elman.evidence.plots import FORECAST, INK, STYLE, TRUTH, dress, to_svg
 from elman.evidence.report import Report
 from elman.training.evolution import Evolution, mean_loss
@@ -37,7 +40,7 @@ GRADIENTS = "gradients"
 class Evolved:
     """Evolution beside gradients: the scoreboard, how much each of them did, and who wins, in a sentence."""
 
-    judged: JudgedLabels
+    judged: Any
     sentence: str
 
 
@@ -66,45 +69,84 @@ OBJECTIVES: dict[str, Callable[[nn.Module, Batch], Tensor]] = {"loss": mean_loss
 
 
 def evolve_labels(
-    estimator: SequenceEstimator,
-    examples: Examples,
-    folder: Path,
-    *,
-    title: str,
-    objective: str = "loss",
-    progress: Callable[[], Progress | None] = lambda: None,
-    say: Callable[[str], None] = lambda line: None,
+    estimator: SequenceEstimator, examples: Examples, folder: Path, *, title: str, objective: str = "loss", **job: Any
 ) -> Evolved:
     """The net learned by gradients; evolved for as many seconds from the same weights; both judged on unseen sequences.
 
     objective   "loss", which the gradients descend, too; or "error", the share of wrong labels
+    job         `progress` and `say` of `judged_run`
 
     The run folder keeps the evolved model, and in `gradients/` the other one. Raises `OptionError` for an estimator
     that has no classes or too many weights, and what `fit` raises.
     """
     one_of("evolve", "objective", objective, list(OBJECTIVES))
+    if objective == "error" and np.asarray(examples.y[0]).dtype.kind == "f":
+        raise OptionError("evolve: objective 'error' counts wrong labels, and these are numbers. Use 'loss'.")
+    data = (examples.X, examples.y), {}
+
+    def report(evolved: Any, judged: JudgedLabels) -> Report:
+        return label_report(title, evolved, examples, judged)
+
+    judge = partial(judge_labels, examples=examples)
+    return _evolve(estimator, name_of(estimator), data, judge, report, folder, objective, **job)
+
+
+def evolve_language(
+    estimator: LanguageModel, corpus: Corpus, folder: Path, *, title: str, objective: str = "loss", **job: Any
+) -> Evolved:
+    """The same of a language model; each window of the text is tried from an empty state."""
+    if objective != "loss":
+        raise OptionError(f"evolve: objective {objective!r} is for labels, a language model has its 'loss' alone.")
+    data = (list(corpus.learn),), {"X_validation": list(corpus.validation) or None}
+
+    def report(evolved: Any, judged: JudgedLanguage) -> Report:
+        return language_report(title, evolved, corpus, judged)
+
+    judge = partial(judge_language, corpus=corpus)
+    return _evolve(estimator, cell_of(estimator), data, judge, report, folder, objective, **job)
+
+
+def _evolve(
+    estimator: Any,
+    name: str,
+    data: tuple[tuple[Any, ...], dict[str, Any]],
+    judge: Callable[..., Any],
+    report: Callable[[Any, Any], Report],
+    folder: Path,
+    objective: str,
+    *,
+    progress: Callable[[], Progress | None] = lambda: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Evolved:
+    """Both trained on the same data, what `fit` takes of it, and judged by `judge` as a net and its rival."""
     evolution = Evolution(fitness=OBJECTIVES[objective])
-    descended, evolved = changed(estimator), changed(estimator)
-    evolved.trainer = evolution
-    _check(evolved, examples, objective)
+    descended, evolved, tried = (changed(estimator) for _ in range(3))
+    evolved.trainer, tried.trainer = evolution, Evolution(generations=1)
+    tried.fit(*data[0], **data[1])  # what cannot be evolved is told before anything is kept
     run = RunFolder(folder)
     if not run.finished:
         run.create(resume=True)
+    rival = f"{name} by gradients"
     by_gradients = _Pacemaker(descended, folder / GRADIENTS, progress, evolution)  # judged, and so trained, first
-    name = f"{name_of(estimator)}, evolved"
-    rival = f"{name_of(estimator)} by gradients"
-    judge = partial(judge_labels, evolved, examples, rivals={rival: by_gradients}, name=name)
 
-    def report(judged: JudgedLabels) -> Report:
+    def told(judged: Any) -> Report:
         words = who_wins(judged.scoreboard, rival, _numbers(descended.history_, evolved.history_))
         picture = to_svg(plot_both(descended.history_, evolved.history_), "Loss by time, of both")
         section = f'<p><strong>{escape(words)}</strong></p><div class="plots"><figure>{picture}</figure></div>'
-        found = label_report(title, evolved, examples, judged)
+        found = report(evolved, judged)
         return replace(
             found, sections={"Evolution and gradients": section, **found.sections}, training=(), notes=(words,)
         )
 
-    judged = judged_run(evolved, folder, judge, report, resume=True, progress=progress, say=say)
+    judged = judged_run(
+        evolved,
+        folder,
+        partial(judge, evolved, rivals={rival: by_gradients}, name=f"{name}, evolved"),
+        told,
+        resume=True,
+        progress=progress,
+        say=say,
+    )
     return Evolved(judged, who_wins(judged.scoreboard, rival, _numbers(descended.history_, evolved.history_)))
 
 
@@ -139,12 +181,3 @@ def _numbers(descended: History, evolved: History) -> str:
         f"generation, in {mine['seconds']:.1f} s; gradients took {theirs['step']} steps, each a batch forward and "
         f"back, in {theirs['seconds']:.1f} s."
     )
-
-
-def _check(evolved: Any, examples: Examples, objective: str) -> None:
-    """Raises before anything is trained."""
-    if objective == "error" and np.asarray(examples.y[0]).dtype.kind == "f":
-        raise OptionError("evolve: objective 'error' counts wrong labels, and these are numbers. Use 'loss'.")
-    tried = changed(evolved)
-    tried.trainer = Evolution(generations=1)
-    tried.fit(examples.X, examples.y)
