@@ -13,7 +13,9 @@ from typing import Any
 
 from elman.errors import CompileError, MissingExtraError
 from elman.export.c import Exported, to_c
+from elman.export.model import causal_of
 from elman.files import write_atomic
+from elman.steps.program import program
 
 # memory.copy and memory.fill in place of a library's, vectors of 16 bytes: browsers from 2023 on.
 FLAGS = ("-std=c99", "-O3", "-msimd128", "-mbulk-memory", "-nostdlib")
@@ -37,6 +39,7 @@ def to_wasm(model: Any, folder: Path | str, name: str = "model") -> ExportedWasm
 
     Raises what `to_c` raises, `MissingExtraError` without clang and wasm-ld or the ziglang wheel, `CompileError`.
     """
+    program(causal_of(model))  # a model that has no C is told so first: no compiler would help it
     command = _compiler()
     made = to_c(model, folder, name)
     path = made.source.with_suffix(".wasm")
