@@ -266,3 +266,25 @@ def test_a_users_cell_in_five_lines_trains():
 def test_unknown_attribute_in_a_step_is_a_cell_error():
     with pytest.raises(CellError):
         elman.cells.base.Fields(a=1).b  # noqa: B018
+
+
+def test_heads_are_a_net_that_has_blocks_in_its_matrix():
+    whole, parted = (elman.Recurrent("gru", 3, 6, heads=heads) for heads in (1, 3))
+    assert parted.layers[0].R.shape == (18, 2) and "heads=3" in repr(parted)
+    dense = parted.layers[0].weights().R
+    for gate in dense.split(6):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(6))  # each head's block starts orthogonal
+        assert (gate.reshape(3, 2, 3, 2).abs().amax((1, 3)) > 0).equal(torch.eye(3, dtype=torch.bool))
+    with torch.no_grad():
+        for name, value in parted.named_parameters():
+            whole.get_parameter(name).copy_(dense if name == "layers.0.R" else value)
+    x = torch.randn(2, 5, 3)
+    torch.testing.assert_close(parted(x)[0], whole(x)[0])
+    torch.testing.assert_close(parted.to_torch()(x)[0], whole(x)[0])
+    stream = parted.stream()
+    pushed = [stream.push(v) for v in x[0].numpy()]
+    torch.testing.assert_close(torch.tensor(pushed[-1]), parted(x)[0][0, -1].detach())
+    identity = elman.Recurrent("elman_relu", 3, 6, heads=3).layers[0].weights().R
+    torch.testing.assert_close(identity, torch.eye(6))
+    with pytest.raises(OptionError, match="hidden_size must be a multiple of heads, got 6 and 4"):
+        elman.Recurrent("gru", 3, 6, heads=4)

@@ -20,6 +20,7 @@ class Weights:
 
     W (G·H, F), R (Gr·H, H) or None, b (G·H,), b_r (Ga·H,) or None, params: name → (H,);
     gain_x (G·H,), gain_r (Gr·H,): of layer normalisation, None without it.
+    blocks (Gr·H, D): of an R that is 0 but for one block for each of H / D heads these blocks; None: R is full.
     """
 
     W: Tensor
@@ -29,12 +30,35 @@ class Weights:
     params: Mapping[str, Tensor] = field(default_factory=dict)
     gain_x: Tensor | None = None
     gain_r: Tensor | None = None
+    blocks: Tensor | None = None
 
     def biases(self) -> tuple[Tensor, Tensor]:
         """b, and b_r with zeros for the gates that have none: two for every gate, as torch and ONNX keep them."""
         if self.b_r is None or self.R is None:
             return self.b, torch.zeros_like(self.b)
         return self.b, F.pad(self.b_r, (len(self.R) - len(self.b_r), len(self.b) - len(self.R)))
+
+
+def spread(blocks: Tensor, units: int) -> Tensor:
+    """R (Gr·H, H), 0 but for the blocks (Gr·H, D) of H / D heads; blocks of all H units are R itself.
+
+    >>> spread(torch.tensor([[1.0], [2.0]]), 2)
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
+    size = blocks.shape[1]
+    heads = units // size
+    if heads == 1:
+        return blocks
+    own = torch.eye(heads, dtype=blocks.dtype, device=blocks.device)[None, :, None, :, None]
+    return (blocks.reshape(-1, heads, size, 1, size) * own).reshape(-1, units)
+
+
+def gather(R: Tensor, size: int) -> Tensor:
+    """The blocks (Gr·H, D) of an R (Gr·H, H): `spread` the other way round."""
+    heads = R.shape[1] // size
+    parts = R.reshape(-1, heads, size, heads, size)
+    return torch.stack([parts[:, head, :, head] for head in range(heads)], 1).reshape(len(R), size)
 
 
 @dataclass(frozen=True)

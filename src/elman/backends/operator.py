@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from elman.backends.base import Pass, Weights, watched
+from elman.backends.base import Pass, Weights, spread, watched
 from elman.backends.eager import Eager, blank, normalise
 from elman.backends.given import Engine, Given, Gradients, Kept, Manner
 from elman.cells import find_cell, name_of
@@ -77,6 +77,7 @@ def through_eager(call: Call, given: Given, grads: tuple[Tensor, ...]) -> Gradie
 
 def _eager(call: Call, given: Given) -> tuple[Tensor, tuple[Tensor, ...]]:
     x, W, R, b, b_r, gain, params, state = given
+    R = None if R is None else spread(R, state[0].shape[1])  # an engine may have been given blocks
     if W is None or b is None:  # x is W x + b already
         W, b = torch.eye(x.shape[-1], dtype=x.dtype, device=x.device), x.new_zeros(x.shape[-1])
     named = {} if params is None else dict(zip(call.traced.cell.params, params, strict=True))

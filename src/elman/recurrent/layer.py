@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.backends import Pass, Weights, select
+from elman.backends.base import gather, spread
 from elman.cells.base import Fields
 from elman.errors import ShapeError
 from elman.graph import Traced, keeper
@@ -17,8 +18,8 @@ from elman.graph import Traced, keeper
 class Layer(nn.Module):
     """A traced cell with weights, H units over F inputs, unrolled in one direction.
 
-    W (G·H, F), R (Gr·H, H), b (G·H,), b_r (Ga·H,), p.name (H,), gain_x (G·H,), gain_r (Gr·H,), initial.state (H,);
-    those that the cell or the options do not need are absent. Gates stand in the order of `Traced.gates`.
+    W (G·H, F), R (Gr·H, H / heads), b (G·H,), b_r (Ga·H,), p.name (H,), gain_x (G·H,), gain_r (Gr·H,), initial.state
+    (H,); those that the cell or the options do not need are absent. Gates stand in the order of `Traced.gates`.
     """
 
     def __init__(
@@ -30,12 +31,13 @@ class Layer(nn.Module):
         layer_norm: bool,
         learn_initial_state: bool,
         forget_bias: float | None = None,
+        heads: int = 1,
     ) -> None:
         super().__init__()
-        self.traced, self.hidden_size, self.forget_bias = traced, hidden_size, forget_bias
+        self.traced, self.hidden_size, self.forget_bias, self.heads = traced, hidden_size, forget_bias, heads
         rows, recurrent, apart = (n * hidden_size for n in map(len, (traced.gates, traced.recurrent, traced.apart)))
         self.W = nn.Parameter(torch.empty(rows, input_size))
-        self.R = nn.Parameter(torch.empty(recurrent, hidden_size)) if recurrent else None
+        self.R = nn.Parameter(torch.empty(recurrent, hidden_size // heads)) if recurrent else None
         self.b = nn.Parameter(torch.empty(rows))
         self.b_r = nn.Parameter(torch.empty(apart)) if apart else None
         self.p = nn.ParameterDict({name: nn.Parameter(torch.empty(hidden_size)) for name in traced.cell.params})
@@ -55,7 +57,7 @@ class Layer(nn.Module):
         cell, bound = self.traced.cell, math.sqrt(3.0 / max(self.W.shape[1], 1))
         nn.init.uniform_(self.W, -bound, bound)
         if self.R is not None:
-            for block in self.R.split(self.hidden_size):
+            for block in self.R.split(self.hidden_size // self.heads):
                 nn.init.orthogonal_(block)
         for zero in (self.b, self.b_r):
             if zero is not None:
@@ -67,13 +69,19 @@ class Layer(nn.Module):
             self.p[name].copy_(torch.as_tensor(start(self.hidden_size) if callable(start) else start))
         for name, value in self.initial.items():
             value.fill_(cell.initial.get(name, 0.0))
-        cell.init(self.by_gate())
+        by_gate = self.by_gate()
+        cell.init(by_gate)
+        if self.R is not None and self.heads > 1:  # by_gate then has copies of R
+            self.R.copy_(gather(torch.cat(list(vars(by_gate.R).values())), self.R.shape[1]))
         kept = None if self.forget_bias is None else keeper(cell)
         if kept is not None and self.forget_bias is not None:
             vars(self.by_gate().b)[kept.gate].fill_(kept.sign * self.forget_bias)
 
     def by_gate(self) -> Fields:
-        """Views of the weights by gate, as `Cell.init` sees them: w.W.i, w.R.i, w.b.i, w.b_r.n, w.p.name."""
+        """Views of the weights by gate, as `Cell.init` sees them: w.W.i, w.R.i, w.b.i, w.b_r.n, w.p.name.
+
+        Of several heads w.R.i is a copy, (H, H) with 0 between them.
+        """
         t = self.traced
 
         def split(values: Tensor | None, gates: tuple[str, ...]) -> Fields:
@@ -83,7 +91,7 @@ class Layer(nn.Module):
         params = Fields(**{name: value.detach() for name, value in self.p.items()})
         return Fields(
             W=split(self.W, t.gates),
-            R=split(self.R, t.recurrent),
+            R=split(self._whole_R(), t.recurrent),
             b=split(self.b, t.gates),
             b_r=split(self.b_r, t.apart),
             p=params,
@@ -91,7 +99,11 @@ class Layer(nn.Module):
 
     def weights(self) -> Weights:
         """The parameters as a backend takes them."""
-        return Weights(self.W, self.R, self.b, self.b_r, dict(self.p.items()), self.gain_x, self.gain_r)
+        blocks, params = self.R if self.heads > 1 else None, dict(self.p.items())
+        return Weights(self.W, self._whole_R(), self.b, self.b_r, params, self.gain_x, self.gain_r, blocks)
+
+    def _whole_R(self) -> Tensor | None:  # noqa: N802
+        return None if self.R is None else spread(self.R, self.hidden_size)
 
     def first_state(self, rows: int) -> tuple[Tensor, ...]:
         """The learned state before the first step, each part (B, H)."""

@@ -37,6 +37,8 @@ class Recurrent(nn.Module):
     forget_bias          where the bias of the gate that keeps the state starts: at b, 1 part in e^b + 1 is forgotten at
                          a step, so log(T - 1) remembers T steps (Tallec & Ollivier 2018, arXiv:1804.11188, who draw it
                          up to there); at -b where an open gate forgets, as the MGU's does; None: as the cell starts
+    heads                parts that the units fall into; R h is within each, so that R has a heads-th of the weights
+                         and a GPU can hold it (Beck et al. 2024, arXiv:2405.04517)
     learn_initial_state  the state before the first step is a parameter
     checkpoint           recompute in backward: "auto" stores √T states, a number k one every k steps
     backend              "auto", or one by name that then runs or raises
@@ -65,6 +67,7 @@ class Recurrent(nn.Module):
         layer_norm: bool = False,
         residual: bool = False,
         forget_bias: float | None = None,
+        heads: int = 1,
         learn_initial_state: bool = False,
         checkpoint: Literal["auto"] | int | None = None,
         backend: str = "auto",
@@ -74,10 +77,12 @@ class Recurrent(nn.Module):
         super().__init__()
         self.traced = trace(find_cell(cell, "Recurrent"))
         self._where = f"Recurrent({self.traced.name})"
-        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers}
+        sizes = {"input_size": input_size, "hidden_size": hidden_size, "num_layers": num_layers, "heads": heads}
         _check_options(
             self._where, sizes, {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout}
         )
+        if hidden_size % heads:
+            raise OptionError(f"{self._where}: hidden_size must be a multiple of heads, got {hidden_size} and {heads}.")
         _check_checkpoint(self._where, checkpoint)
         _check_forget_bias(self._where, self.cell, forget_bias)
         check_backend(backend, self._where)
@@ -85,7 +90,7 @@ class Recurrent(nn.Module):
         self.bidirectional, self.batch_first, self.residual = bidirectional, batch_first, residual
         self.dropout, self.recurrent_dropout, self.zoneout = dropout, recurrent_dropout, zoneout
         self.layer_norm, self.learn_initial_state = layer_norm, learn_initial_state
-        self.forget_bias, self.checkpoint, self.backend = forget_bias, checkpoint, backend
+        self.forget_bias, self.heads, self.checkpoint, self.backend = forget_bias, heads, checkpoint, backend
         self.layers = nn.ModuleList(
             Layer(
                 self.traced,
@@ -94,6 +99,7 @@ class Recurrent(nn.Module):
                 layer_norm=layer_norm,
                 learn_initial_state=learn_initial_state,
                 forget_bias=forget_bias,
+                heads=heads,
             )
             for layer in range(num_layers)
             for size in [input_size if layer == 0 else hidden_size * self.directions] * self.directions
@@ -212,10 +218,11 @@ class Recurrent(nn.Module):
 
     def _described(self) -> Iterator[str]:
         yield from (self.traced.name, str(self.input_size), str(self.hidden_size))
-        defaults = {"num_layers": 1, "batch_first": True, "forget_bias": None, "checkpoint": None, "backend": "auto"}
+        defaults = {"num_layers": 1, "batch_first": True, "forget_bias": None, "heads": 1, "checkpoint": None}
+        defaults |= {"backend": "auto"}
         options = (
             *("num_layers", "bidirectional", "batch_first", "dropout", "recurrent_dropout", "zoneout", "layer_norm"),
-            *("residual", "forget_bias", "learn_initial_state", "checkpoint", "backend"),
+            *("residual", "forget_bias", "heads", "learn_initial_state", "checkpoint", "backend"),
         )
         for name in options:
             if (value := getattr(self, name)) != defaults.get(name, False):  # 0.0 is False, too

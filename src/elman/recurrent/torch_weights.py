@@ -65,7 +65,8 @@ def to_torch(ours: Recurrent) -> nn.RNNBase:
     )
     with torch.no_grad():
         for suffix, layer in _pairs(ours):
-            values = layer.W, layer.R, *layer.weights().biases()
+            weights = layer.weights()
+            values = weights.W, weights.R, *weights.biases()
             for name, value in zip(("weight_ih", "weight_hh", "bias_ih", "bias_hh"), values, strict=True):
                 getattr(module, f"{name}_{suffix}").copy_(value)
     return module.train(ours.training)

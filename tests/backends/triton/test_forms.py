@@ -105,3 +105,10 @@ def test_what_it_does_not_run_it_refuses():
             elman.Recurrent("lstm", 3, 4, backend="triton", dtype=torch.bfloat16)(torch.zeros(1, 2, 3).bfloat16())
     said = elman.Recurrent("mingru", 3, 4).explain_backend()
     assert "triton: can run (one launch, a parallel scan)" in said
+
+
+@pytest.mark.parametrize("form", ["alone, R held", "steps, R held", "steps, R read"])
+@pytest.mark.parametrize("cell", ["gru", "users_own"])
+def test_heads_in_every_form(cell, form):
+    rnn = make(CELLS[cell], "eager", {"heads": 2, "bidirectional": True}, hidden=36)
+    equal(rnn, torch.randn(2, 3, 3, dtype=torch.float64), [3, 2], **FORMS[form])

@@ -20,7 +20,7 @@ SIZES = [(cell, H, B, dtype) for cell in ("lstm", "gru", "elman") for H in (1, 1
 def test_programs_that_meet_are_all_there_and_read_all_columns(cell, units, rows, dtype):
     places = 132
     plan = plan_for(trace(find_cell(cell)), units, rows, dtype, places, norm=False)
-    by_units, by_rows = plan.grid(rows, units)
+    by_units, by_rows, _ = plan.grid(rows, units)
     assert by_units * plan.BU >= units and by_rows * plan.BB >= rows
     if plan.form == "spread":
         assert by_units * by_rows <= places
@@ -39,7 +39,7 @@ def test_without_a_known_gpu_no_program_waits_for_another():
 def test_it_says_that_every_step_is_a_launch(monkeypatch):
     monkeypatch.setattr(kernel, "places_on", lambda device: 8)
     with pytest.warns(kernel.LaunchWarning, match="LSTM of 900 units on 64 sequences takes one launch per step"):
-        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), 900, 64, None)
+        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), (900, 900), 64, None)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), 64, 64, None)
+        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), (64, 64), 64, None)

@@ -44,16 +44,22 @@ class Triton:
         units = len(weights.b) // len(traced.gates)
         if weights.gain_r is not None and traced.recurrent and units > ALONE_NORM:
             return f"it normalises layers of up to {ALONE_NORM} units, and this one has {units}"
+        if weights.gain_r is not None and weights.blocks is not None:
+            return "it normalises what one program sees, and this layer has several heads"
         return refuse_tracing() or (None if watched() else refuse_transforms())
 
     def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str:
         """One launch for all steps, or one for each."""
-        return str(kernel.plan(traced, x, len(weights.b) // len(traced.gates), x.shape[1], weights.gain_r))
+        units = len(weights.b) // len(traced.gates)
+        head = units if weights.blocks is None else weights.blocks.shape[1]
+        return str(kernel.plan(traced, x, (units, head), x.shape[1], weights.gain_r))
 
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
+        if weights.blocks is not None:
+            weights = replace(weights, R=weights.blocks, blocks=None)
         kind = _autocast(x)
         if kind is not None:  # sums, states and the cell's own arithmetic stay as wide as they are
             x = x.to(kind)

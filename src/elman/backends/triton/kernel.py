@@ -36,7 +36,10 @@ class Span(NamedTuple):
 
 @dataclass
 class Frame:
-    """One call: its sizes, its plan, and what every launch is given. wide: the dtype of sums and states."""
+    """One call: its sizes, its plan, and what every launch is given.
+
+    units, head  H, and those of them that R joins; wide: the dtype of sums and states
+    """
 
     traced: Traced
     given: Given
@@ -44,6 +47,7 @@ class Frame:
     plan: Plan
     rows: int
     units: int
+    head: int
     wide: torch.dtype
 
     @classmethod
@@ -51,12 +55,18 @@ class Frame:
         """The frame for what was given."""
         rows, units = given.state[0].shape
         wide = torch.float64 if given.x.dtype == torch.float64 else torch.float32
-        return cls(traced, given, how, plan(traced, given.x, units, rows, given.gain), rows, units, wide)
+        head = units if given.R is None else given.R.shape[1]
+        found = plan(traced, given.x, (units, head), rows, given.gain)
+        return cls(traced, given, how, found, rows, units, head, wide)
 
     @property
     def norm(self) -> bool:
         """Whether R h is normalised."""
         return self.given.gain is not None and bool(self.traced.recurrent)
+
+    def grid(self) -> tuple[int, int, int]:
+        """Programs by the units of a head, by sequences and by heads."""
+        return self.plan.grid(self.rows, self.head, self.units // self.head)
 
     def spans(self) -> list[Span]:
         """The steps in one piece, or in segments of which each is computed again in backward; in the order of time."""
@@ -89,16 +99,16 @@ class Frame:
         plan, how, given = self.plan, self.how, self.given
         scan = plan.form == "scan"
         kernel = getattr(kernels(self.traced, plan.chunks), f"{name}_scan" if scan else name)
-        grid = plan.grid(self.rows, self.units)
+        grid = self.grid()
         zone, like = self._zone(span), given.x if given.R is None else given.R
         found: dict[str, Any] = {"R": given.R, "b_r": given.b_r, "gain": given.gain, "params": given.params}
         found = {key: None if t is None else t.contiguous() for key, t in found.items()}
         found |= {**tensors, "drop": how.drop, "lengths": span.lengths}
         found |= {f"zone_{i}": z for i, z in enumerate(zone or [None] * len(given.state))}
-        found["counters"] = torch.zeros(grid[1] * 32, dtype=torch.int32, device=like.device)
+        found["counters"] = torch.zeros(grid[1] * grid[2] * 32, dtype=torch.int32, device=like.device)
         moving = bool(zone) and zone[0].ndim == 3
         steps = span.last - span.first
-        found |= {"steps": steps, "rows": self.rows, "H": self.units, "WIDE": _dtype(self.wide)}
+        found |= {"steps": steps, "rows": self.rows, "H": self.units, "D": self.head, "WIDE": _dtype(self.wide)}
         found |= {"zone_step": self.rows * self.units * moving, "zone_row": self.units * moving}
         found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "FORM": plan.form, "HOLD": plan.hold}
         found |= {"PRECISION": self._precision(), "REVERSE": how.reverse, "NORM": self.norm, "ZONE": bool(zone)}
@@ -145,10 +155,11 @@ class Frame:
         return zr, zn, kept
 
 
-def plan(traced: Traced, x: Tensor, units: int, rows: int, gain: Tensor | None) -> Plan:
-    """The layout on x's device; warns, once for each size, where every step is a launch of its own."""
+def plan(traced: Traced, x: Tensor, sizes: tuple[int, int], rows: int, gain: Tensor | None) -> Plan:
+    """The layout on x's device for (units, units of a head); warns where every step is a launch of its own."""
     norm, places = gain is not None and bool(traced.recurrent), places_on(x.device)
-    found = plan_for(traced, units, rows, x.dtype, places, norm=norm)
+    units, head = sizes
+    found = plan_for(traced, head, rows, x.dtype, places, norm=norm, heads=units // head)
     if found.form == "steps" and places:
         text = (
             f"{traced.name} of {units} units on {rows} sequences takes one launch per step, several times slower: its "
@@ -227,7 +238,7 @@ class Sums:
     def of(cls, frame: Frame, grads: Sequence[Tensor], *, x_too: bool) -> Sums:
         """Nothing yet but the gradients of the last state."""
         given, wide = frame.given, frame.wide
-        blocks = frame.plan.grid(frame.rows, frame.units)[1]
+        blocks = frame.grid()[1]
 
         def zeros(count: int) -> Tensor:
             return given.x.new_zeros(blocks, max(count, 1), frame.units, dtype=wide)
@@ -282,9 +293,8 @@ class Sums:
         for part in parts:
             width = part.shape[-1]
             at_first = _at_first(part, span.lengths, reverse=how.reverse)
-            found.append(part[after].reshape(-1, width).mT @ h + at_first.mT @ begin)
-            last_done = part[-1 if how.reverse else 0]
-            carried += (last_done @ R[at : at + width]).to(frame.wide)
+            found.append(_outer(part[after].reshape(-1, width), h, R) + _outer(at_first, begin, R))
+            carried += _back(part[-1 if how.reverse else 0], R[at : at + width], frame.units).to(frame.wide)
             at += width
         self._sum("R", torch.cat(found))
         self.state[0] += carried * factor
@@ -306,6 +316,24 @@ class Sums:
             for v, g in zip(given.flat(), flat, strict=True)
             for g in [None if v is None else g]
         )
+
+
+def _outer(d: Tensor, h: Tensor, R: Tensor) -> Tensor:
+    """The gradient of R (·, D) from those of R h, d (N, ·), and h (N, H): a product, of several heads one each."""
+    size, units = R.shape[1], h.shape[1]
+    if size == units:
+        return d.mT @ h
+    parts = d.reshape(len(d), -1, units // size, size)
+    return torch.einsum("nghu,nhk->ghuk", parts, h.reshape(len(h), -1, size)).reshape(-1, size)
+
+
+def _back(d: Tensor, R: Tensor, units: int) -> Tensor:
+    """What gradients of R h, d (B, ·), say of h (B, H)."""
+    size = R.shape[1]
+    if size == units:
+        return d @ R
+    parts, blocks = d.reshape(len(d), -1, units // size, size), R.reshape(-1, units // size, size, size)
+    return torch.einsum("bghu,ghuk->bhk", parts, blocks).reshape(len(d), units)
 
 
 def _at_first(part: Tensor, lengths: Tensor | None, *, reverse: bool) -> Tensor:

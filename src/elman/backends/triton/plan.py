@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,22 +54,26 @@ class Plan:
     hold: bool
     warps: int = 4
 
-    def grid(self, rows: int, units: int) -> tuple[int, int]:
-        """Programs by units and by sequences."""
-        return -(-units // self.BU), rows if self.form == "scan" else -(-rows // self.BB)
+    def grid(self, rows: int, units: int, heads: int = 1) -> tuple[int, int, int]:
+        """Programs by the units of a head, by sequences and by heads."""
+        return -(-units // self.BU), rows if self.form == "scan" else -(-rows // self.BB), heads
 
     def __str__(self) -> str:
         return FORMS[self.form]
 
 
-def plan_for(traced: Traced, units: int, rows: int, dtype: torch.dtype, places: int, *, norm: bool) -> Plan:
-    """The layout for so many units and sequences; places: programs that the GPU holds at once, 0 if that is not known.
+def plan_for(
+    traced: Traced, units: int, rows: int, dtype: torch.dtype, places: int, *, norm: bool, heads: int = 1
+) -> Plan:
+    """The layout for so many units of each head, and sequences.
+
+    places  programs that the GPU holds at once, 0 if that is not known
 
     >>> from elman.cells import LSTM
     >>> from elman.graph import trace
     >>> small, large = (plan_for(trace(LSTM()), H, 32, torch.bfloat16, 132, norm=False) for H in (64, 512))
     >>> small.form, large.form, large.grid(32, 512)
-    ('alone', 'spread', (32, 1))
+    ('alone', 'spread', (32, 1, 1))
     """
     size, wide = dtype.itemsize, max(16, _power(units))
     recurrent = len(traced.recurrent)
@@ -87,7 +92,7 @@ def plan_for(traced: Traced, units: int, rows: int, dtype: torch.dtype, places: 
     for BU in (16, 32, 64):
         hold = recurrent * BU * chunks * BK * size <= HELD
         plan = Plan("spread", BB, BU, BK, chunks if hold else 1, hold, warps)
-        if -(-units // BU) * -(-rows // BB) <= places:
+        if math.prod(plan.grid(rows, units, heads)) <= places:
             return _changed(plan)
     return _changed(Plan("steps", BB, 32, BK, 1, False, warps))
 
