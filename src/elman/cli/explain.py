@@ -14,9 +14,7 @@ from elman.cli.options import Columns
 
 @command
 def explain(
-    cell: Annotated[
-        str, typer.Argument(help="Cell of the catalogue, or your own from --cells; with --on a run folder.")
-    ],
+    cell: Annotated[str, typer.Argument(help="Cell of the catalogue or your own, --cells; with --on a run folder.")],
     on: Annotated[
         str | None,
         typer.Option(

@@ -56,7 +56,7 @@ def build(*what):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def check(form, *what):
+def assert_builds(form, *what):
     found = build(*what)
     assert found["form"] == form
     for kernel in ("forward", "backward"):
@@ -72,7 +72,7 @@ def check(form, *what):
     ],
 )
 def test_each_form_compiles_for_a_gpu(form, what):
-    check(form, *what)
+    assert_builds(form, *what)
 
 
 SHAPES = [

@@ -27,7 +27,7 @@ PAIRS = [(cell, form) for cell in ("gru", "users_own") for form in FORMS if form
 PAIRS += [("minlstm", "scan"), ("leaky", "scan")]
 
 
-def equal(rnn, x, lengths, **forms):
+def assert_equal(rnn, x, lengths, **forms):
     """The same net on triton gives what it gives on eager."""
     rnn.backend = "eager"
     y, state = run(rnn, x, lengths=lengths)
@@ -48,7 +48,7 @@ def equal(rnn, x, lengths, **forms):
 def test_every_form_is_the_same_net(cell, form, options):
     hidden = 20 if "chunks" in next(iter(FORMS[form].values())) else 5
     rnn = make(CELLS[cell], "eager", OPTIONS[options], hidden=hidden)
-    equal(rnn, torch.randn(3, 5, 3, dtype=torch.float64), LENGTHS, **FORMS[form])
+    assert_equal(rnn, torch.randn(3, 5, 3, dtype=torch.float64), LENGTHS, **FORMS[form])
 
 
 @pytest.mark.slow
@@ -60,12 +60,12 @@ def test_every_cell_in_every_form_it_has(cell, options, lengths):
         if options.get("layer_norm") and "steps" in form:
             continue
         rnn = make(CELLS[cell], "eager", options, hidden=20)
-        equal(rnn, torch.randn(3, 9, 3, dtype=torch.float64), lengths, **plan)
+        assert_equal(rnn, torch.randn(3, 9, 3, dtype=torch.float64), lengths, **plan)
 
 
 def test_a_scan_of_two_states_over_several_pieces():
     rnn = make(CELLS["lru"], "eager", hidden=3)
-    equal(rnn, torch.randn(2, 7, 3, dtype=torch.float64), [7, 4], scan={"BB": 4, "BU": 4})
+    assert_equal(rnn, torch.randn(2, 7, 3, dtype=torch.float64), [7, 4], scan={"BB": 4, "BU": 4})
 
 
 @pytest.mark.parametrize("cell, dtype", [("lstm", torch.float16), ("mingru", torch.bfloat16)])
@@ -111,4 +111,4 @@ def test_what_it_does_not_run_it_refuses():
 @pytest.mark.parametrize("cell", ["gru", "users_own"])
 def test_heads_in_every_form(cell, form):
     rnn = make(CELLS[cell], "eager", {"heads": 2, "bidirectional": True}, hidden=36)
-    equal(rnn, torch.randn(2, 3, 3, dtype=torch.float64), [3, 2], **FORMS[form])
+    assert_equal(rnn, torch.randn(2, 3, 3, dtype=torch.float64), [3, 2], **FORMS[form])

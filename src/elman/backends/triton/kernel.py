@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -207,18 +207,17 @@ def backward(
     """Gradients of all that was given; `kept` is used up unless it is segments, which need no outputs y."""
     frame = Frame.of(traced, given, how)
     sums = Sums.of(frame, grads[1:], x_too=x_too)
-    spans = frame.spans()
+    spans, begins = frame.spans(), cast(Tensor, kept.begins)
     for number in reversed(range(len(spans))):
         span = spans[number]
-        if kept.begins is None:
+        if kept.z is not None and y is not None:
             first, z, zr, zn = frame.state(), kept.z, kept.zr, kept.zn
             inner, outputs = (kept.states[0] if kept.states else None), y
         else:
-            first, state = kept.begins[number], kept.begins[number].clone()
+            first, state = begins[number], begins[number].clone()
             z = frame.project(frame.input(span), owned=True)
             outputs = state.new_empty(span.last - span.first, frame.rows, frame.units).to(given.state[0].dtype)
             zr, zn, inner = frame.run(span, z, outputs, state, keep=True)
-        assert z is not None and outputs is not None
         sums.add(span, first, z, zr, zn, outputs, inner, grads[0][span.first : span.last])
     return sums.found()
 

@@ -193,8 +193,7 @@ def compare(
     if widths:
         estimator = changed(estimator, hidden_size=max(widths))  # the baselines among the nets are as wide
     contest = contest_of(estimator, *data, **options)
-    rivals = contest.baselines()
-    entered = grid(estimator, cells, depths, widths, budget, contest)
+    rivals, entered = contest.baselines(), grid(estimator, cells, depths, widths, budget, contest)
     names = [name_of(find_cell(cell, "compare")) for cell in cells]
     asked = {"estimator": type(estimator).__name__, "cells": names, "depths": depths, "widths": list(widths)}
     kept = Kept(folder, {**asked, "parameters": parameters, "seconds": seconds}, resume=resume)
