@@ -27,8 +27,9 @@ from elman.recurrent import Recurrent
 
 PART = "checks"
 ODD = (37, 19, 24, 72)
-"""T, B, F, H, none of them a power of 2, and units for more than one program"""
-LONG = (300, 19, 24, 72)
+"""T, B, F, H, none of them a power of 2"""
+SMALL, LARGE, LONG = (37, 19, 24, 40), (37, 19, 24, 200), (300, 19, 24, 200)
+"""what one program holds in any format; and units for several programs, R for several chunks"""
 AGAIN = 3  # more runs, which must give the same bits: programs that do not wait for each other would not
 TESTS = "triton and dtype0 and equals_eager and (lstm or gru or users_own) and not (slstm or peephole or steep)"
 """the contract tests that fit into the budget, as pytest's -k; options and lengths are theirs, dtype0 is float32"""
@@ -39,7 +40,7 @@ def rows() -> list[Row]:
     """Cells that are timed, in every form × dtype; the others of the catalogue in half precision once."""
     found, timed = [], [c for c in TWINS if c != "elman"]
     for cell, form, dtype in product(timed, ("alone", "spread", "steps"), ("float32", "tf32", "bfloat16", "float16")):
-        found.append(_row(0, cell, form, dtype))
+        found.append(_row(0, cell, form, dtype, SMALL if form == "alone" else LARGE))
     found += [_row(0, c, "spread, long", "bfloat16", LONG) for c in timed]
     found += [_row(0, name, "", dtype) for name in LOOPS for dtype in ("float32", "bfloat16")]
     linear = [name for name, cell in CATALOGUE.items() if transition(trace(cell())) is not None]
