@@ -248,6 +248,17 @@ def cpu(
     bench_cpu(out, only=only or (), threads=threads or (1, 2), plan=QUICK if quick else FULL, page=page)
 
 
+@functools.partial(command, place=bench)
+def gpu_vs_cpu(
+    quick: Annotated[bool, typer.Option("--quick", help="A few shapes.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for JSON, sentence and picture.")] = Path("bench"),
+) -> None:
+    """Train the same cell on a GPU and on its host, and say where "250 times faster" is true and where it isn't."""
+    from elman.evidence.speed.gpu import bench_gpu_vs_cpu
+
+    bench_gpu_vs_cpu(out, quick=quick)
+
+
 @command
 def version() -> None:
     """Print the version."""

@@ -75,13 +75,13 @@ def plan_for(
     >>> small.form, large.form, large.grid(32, 512)
     ('alone', 'spread', (32, 1, 1))
     """
-    size, wide = dtype.itemsize, max(16, _power(units))
+    size, wide, wanted = dtype.itemsize, max(16, _power(units)), _forced.get("form")
     recurrent = len(traced.recurrent)
     if transition(traced) is not None:
         return _changed(Plan("scan", 64, min(32, wide), 16, 1, False))
     if not recurrent:
         return _changed(Plan("alone", min(16, _power(rows)), min(64, wide), 16, 1, True))
-    if norm or recurrent * wide * wide * size <= ALONE:
+    if norm or (recurrent * wide * wide * size <= ALONE if wanted is None else wanted == "alone"):
         BB = 16
         hold = recurrent * wide * wide * size <= ALONE
         return _changed(Plan("alone", BB, wide, wide, 1, hold, warps=8 if wide > 64 else 4))
@@ -92,9 +92,9 @@ def plan_for(
     for BU in (16, 32, 64):
         hold = recurrent * BU * chunks * BK * size <= HELD
         plan = Plan("spread", BB, BU, BK, chunks if hold else 1, hold, warps)
-        if math.prod(plan.grid(rows, units, heads)) <= places:
+        if math.prod(plan.grid(rows, units, heads)) <= places and wanted != "steps":
             return _changed(plan)
-    return _changed(Plan("steps", BB, 32, BK, 1, False, warps))
+    return _changed(Plan("spread" if wanted == "spread" else "steps", BB, 32, BK, 1, False, warps))
 
 
 def places_on(device: torch.device) -> int:
@@ -107,12 +107,14 @@ def _power(count: int) -> int:
     return 1 << max(count - 1, 0).bit_length()
 
 
-_forced: dict[str, dict[str, Any]] = {}
+_forced: dict[str, Any] = {}
 
 
 @contextlib.contextmanager
-def forced(**parts: dict[str, Any]) -> Iterator[None]:
+def forced(form: str | None = None, **parts: dict[str, Any]) -> Iterator[None]:
     """Within the block plans of a form have these parts instead of their own, for tests and measurements.
+
+    form: "alone", "spread" or "steps" for cells with R, where they would choose another; normalised ones can't.
 
     >>> from elman.cells import GRU
     >>> from elman.graph import trace
@@ -121,7 +123,7 @@ def forced(**parts: dict[str, Any]) -> Iterator[None]:
     64
     """
     before = dict(_forced)
-    _forced.update(parts)
+    _forced.update(parts if form is None else {"form": form, **parts})
     try:
         yield
     finally:

@@ -12,29 +12,38 @@ from typing import Any
 import numpy as np
 
 Call = Callable[[], Any]
+Timer = Callable[[Call, int], float]
+"""seconds per call, of so many calls"""
 FEWEST = 3  # rounds, however long a call takes
 
 
 def interleave(
-    calls: Mapping[str, Call], *, rounds: int, at_least: float, patience: float = math.inf
+    calls: Mapping[str, Call],
+    *,
+    rounds: int,
+    at_least: float,
+    patience: float = math.inf,
+    timer: Timer | None = None,
 ) -> dict[str, list[float]]:
     """Seconds per call of each, one number a round; in every round each is called in turn.
 
     rounds    how many, fewer when they would take longer than `patience` seconds, but never fewer than three
     at_least  seconds that each is called over and over in a round
+    timer     what takes the time, where it is not this process's clock
 
     >>> sorted(interleave({"a": lambda: 1, "b": lambda: 2}, rounds=3, at_least=1e-4))
     ['a', 'b']
     """
+    take = timer or repeated
     with quiet():
-        counts = {name: _count(call, at_least) for name, call in calls.items()}
+        counts = {name: _count(call, at_least, take) for name, call in calls.items()}
         found: dict[str, list[float]] = {name: [] for name in calls}
         began, names = time.perf_counter(), list(calls)
         for done in range(max(rounds, FEWEST)):
             if done >= FEWEST and time.perf_counter() - began > patience * done / (done + 1):
                 break
             for name in names:
-                found[name].append(_repeated(calls[name], counts[name]))
+                found[name].append(take(calls[name], counts[name]))
             names.append(names.pop(0))  # no one always comes first
     return found
 
@@ -90,16 +99,17 @@ def quiet() -> Iterator[None]:
             gc.enable()
 
 
-def _count(call: Call, at_least: float) -> int:
+def _count(call: Call, at_least: float, take: Timer) -> int:
     """Calls that take so many seconds; it warms up on the way."""
-    count, seconds = 1, _repeated(call, 1)
+    count, seconds = 1, take(call, 1)
     while seconds * count < at_least and count < 1 << 20:
         count = min(count * 10, max(count + 1, math.ceil(at_least / max(seconds, 1e-9))))
-        seconds = _repeated(call, count)
+        seconds = take(call, count)
     return count
 
 
-def _repeated(call: Call, count: int) -> float:
+def repeated(call: Call, count: int) -> float:
+    """Seconds per call by this process's clock."""
     times = range(count)
     start = time.perf_counter()
     for _ in times:

@@ -139,10 +139,10 @@ def compiled(loop: Loop) -> Any:
     return torch.compile(loop, fullgraph=True, options=options)
 
 
-def ours(name: str, size: int) -> Recurrent:
+def ours(name: str, size: int, backend: str = "native") -> Recurrent:
     """Our net of that name, compiled, with random weights everywhere, so that none can be forgotten unseen."""
     _, cell, options = LOOPS[name]
-    rnn = Recurrent(cell, size, size, batch_first=False, backend="native", **options)
+    rnn = Recurrent(cell, size, size, batch_first=False, backend=backend, **options)
     with torch.no_grad():
         for p in rnn.parameters():
             p.mul_(0.6).add_(0.3 / size**0.5 * torch.randn_like(p))

@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from elman.evidence.speed.clock import Call, interleave, quartiles
+from elman.evidence.speed.clock import Call, Timer, interleave, quartiles
 
 INFERENCE, TRAINING = "inference", "forward+backward"
 MODES = INFERENCE, TRAINING
 # Largest difference, as a share of the largest value of each output or gradient, before no ratio is given: float32
-# sums of up to 100,000 terms in another order.
-TOLERANCE = 2e-4
+# sums of up to 100,000 terms in another order; of narrower numbers against float32, some five of their last places.
+TOLERANCE = {"float32": 2e-4, "tf32": 5e-3, "float16": 5e-3, "bfloat16": 4e-2}
 
 
 @dataclass
@@ -29,6 +29,8 @@ class Point:
     error    largest difference between peer and ours, as a share of the largest value
     problem  why there is no ratio: a red check, or why it was not run
     values   what else was found, by name
+    dtype    of the numbers, by the names of `TOLERANCE`
+    form     on a GPU: how ours was laid out, where that was not its own choice; or what else sets the row apart
     """
 
     part: str
@@ -44,6 +46,8 @@ class Point:
     error: float | None = None
     problem: str = ""
     values: dict[str, float] = field(default_factory=dict)
+    dtype: str = "float32"
+    form: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -89,7 +93,8 @@ class Point:
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> Point:
         """The point that was written so; what follows from the rest is left out."""
-        return cls(**{name: kept[name] for name in cls.__dataclass_fields__})
+        newer = {"dtype", "form"}  # which a file from before has not
+        return cls(**{name: kept[name] for name in cls.__dataclass_fields__ if name not in newer or name in kept})
 
 
 @dataclass(frozen=True)
@@ -108,15 +113,29 @@ def contest(
     at_least: float,
     patience: float,
     others: Mapping[str, Call] | None = None,
+    reference: Side | None = None,
+    timer: Timer | None = None,
 ) -> Point:
-    """Fills the point: checks that "peer" and "ours" agree, and only then times them, and `others` with them."""
-    point.error, where = compare(sides["peer"], sides["ours"])
-    if not point.error <= TOLERANCE:  # NaN is red, too
-        point.problem = f"{where} is off by {point.error:.1e} of its largest value (allowed: {TOLERANCE:.0e})"
+    """Fills the point: checks that "peer" and "ours" agree, and only then times them, and `others` with them.
+
+    reference  what ours has to agree with instead, and how far the peer is from it is kept: in half precision both err
+    """
+    if not agree(point, sides, reference):
         return point
     calls = {name: side.call for name, side in sides.items()} | dict(others or {})
-    point.rounds = interleave(calls, rounds=rounds, at_least=at_least, patience=patience)
+    point.rounds = interleave(calls, rounds=rounds, at_least=at_least, patience=patience, timer=timer)
     return point
+
+
+def agree(point: Point, sides: Mapping[str, Side], reference: Side | None = None) -> bool:
+    """Whether ours computes what the peer does, or the reference; the error and a red check are kept in the point."""
+    if reference is not None and "peer" in sides:
+        point.values["peer error"] = compare(reference, sides["peer"])[0]
+    point.error, where = compare(reference or sides["peer"], sides["ours"])
+    allowed = TOLERANCE[point.dtype]
+    if not point.error <= allowed:  # NaN is red, too
+        point.problem = f"{where} is off by {point.error:.1e} of its largest value (allowed: {allowed:.0e})"
+    return not point.problem
 
 
 def compare(peer: Side, ours: Side) -> tuple[float, str]:
@@ -143,7 +162,7 @@ def difference(expected: Tensor, got: Tensor | None) -> float:
         return float("inf")
     if not expected.numel():
         return 0.0
-    return float((expected - got).abs().max() / (expected.abs().max() + 1e-9))
+    return float((expected - got.to(expected.dtype)).abs().max() / (expected.abs().max() + 1e-9))
 
 
 def inference(module: nn.Module, x: Any) -> Side:

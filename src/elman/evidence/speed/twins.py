@@ -12,14 +12,17 @@ from elman import nn
 TWINS: dict[str, tuple[str, int]] = {"elman": ("RNN", 1), "lstm": ("LSTM", 4), "gru": ("GRU", 3)}
 
 
-def pair(cell: str, size: int) -> tuple[torch.nn.RNNBase, nn.RNNBase]:
-    """torch's module and our drop-in for it, compiled, F = H = size."""
+def pair(
+    cell: str, size: int, inputs: int | None = None, *, backend: str = "native"
+) -> tuple[torch.nn.RNNBase, nn.RNNBase]:
+    """torch's module and our drop-in for it, compiled, H = size, F = H unless told."""
     name, _ = TWINS[cell]
+    sizes = inputs or size, size
     torch.manual_seed(0)
-    peer: torch.nn.RNNBase = getattr(torch.nn, name)(size, size)
-    ours: Any = getattr(nn, name)(size, size)
+    peer: torch.nn.RNNBase = getattr(torch.nn, name)(*sizes)
+    ours: Any = getattr(nn, name)(*sizes)
     ours.load_state_dict(peer.state_dict())
-    ours.backend = "native"
+    ours.backend = backend
     return peer, ours
 
 

@@ -45,7 +45,7 @@ def _measure(bench: Bench, point: Point, peer: Any, ours: Any) -> None:
             found = training(module, x, d_y).results()
             point.values |= {f"{who} {kind}": error for kind, error in errors(exact, found).items()}
     point.error = max(point.values["ours output"], point.values["ours gradient"])
-    if not point.error <= TOLERANCE:
+    if not point.error <= TOLERANCE[point.dtype]:
         point.problem = f"off by {point.error:.1e} against float64"
     bench.add(point)
 
