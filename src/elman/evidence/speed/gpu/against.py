@@ -65,15 +65,11 @@ def against_torch(lab: Lab, point: Point) -> Point:
 def flash(lab: Lab, point: Point) -> Point:
     """FlashRNN where it is installed, and its published time; it has no input projection, ours one of few inputs.
 
-    Its heads are blocks on the diagonal of R, as ours. What it computes is not
-    checked here, for its weights lie in an order of their own; ours is.
+    Its heads are blocks on the diagonal of R, as ours. What it computes is not checked here, for its weights lie in an
+    order of their own; ours is.
     """
     heads = int(point.form.split()[0])
-    extra: dict[str, Any] = {} if heads == 1 else {"heads": heads}
-    if heads > 1 and "heads" not in inspect.signature(Recurrent).parameters:
-        point.problem = "Recurrent has no heads"
-        return point
-    ours = Recurrent(point.cell, point.F, point.H, batch_first=False, backend="triton", **extra)
+    ours = Recurrent(point.cell, point.F, point.H, batch_first=False, backend="triton", heads=heads)
     exact = copy.deepcopy(ours).to(lab.dtype(point)).float()
     exact.backend = "eager"
     others = {FLASH: _flash_call(lab, point, heads)} if installed("flashrnn") else {}
