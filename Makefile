@@ -10,6 +10,7 @@ READY  := $(VENV)/.ready
 # torch first and alone: whatever is installed after it finds the pinned one in place.
 $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "elman needs Python >= 3.10, $(PYTHON) is " + sys.version.split()[0])'
+	@echo "Setting up $(VENV) with what pyproject.toml asks for: some minutes, once."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch numpy
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'

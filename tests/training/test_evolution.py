@@ -142,7 +142,7 @@ def test_only_the_same_evolution_goes_on(tmp_path):
         Evolution(generations=40, sigma=0.5)(Line(), data, settings=settings, folder=tmp_path, resume=True)
     with pytest.raises(RunError, match="holds an evolution"):
         Evolution(generations=40)(Line(), data, settings=settings, folder=tmp_path)
-    with pytest.raises(Interrupted, match="nothing was kept, for no folder was given"):
+    with pytest.raises(Interrupted, match="this training has no folder of its own and begins anew"):
         Evolution(generations=40)(Line(), data, settings=settings, progress=Stop(3))
 
 

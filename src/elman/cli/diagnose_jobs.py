@@ -51,7 +51,9 @@ def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, ce
     found = diagnose(model, data)
     print(found)
     _write(found, f"Diagnosis of {run.resolve().name}", RunFolder(run))
-    if apply:
+    if apply and not found.verdict.remedies:
+        print("Nothing to apply: there is no remedy for what is no fault of the gradient.")
+    elif apply:
         _apply(model, run, data, out or run.with_name(f"{run.name}-mended"))
 
 

@@ -40,7 +40,9 @@ def tune(
     windows: Annotated[int, typer.Option(help="Test windows of a forecast.")] = 3,
     test: options.Test = None,
     share: options.Share = 0.2,
-    cell: Annotated[Columns, typer.Option(help="Cell to try, the first one is the default; repeat for more.")] = None,
+    cell: Annotated[
+        Columns, typer.Option(help="Cell; repeat it to search over several, the first is the default. [some are tried]")
+    ] = None,
     cells: options.Cells = None,
     hidden_size: options.HiddenSize = None,
     layers: options.Layers = None,

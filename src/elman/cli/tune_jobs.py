@@ -29,7 +29,15 @@ from elman.errors import OptionError, suggest
 from elman.estimators.base import changed
 from elman.estimators.forecasting.plan import Plan
 from elman.evidence.tune.evolved import evolve_labels, evolve_language
-from elman.evidence.tune.judged import SEARCH, Outcome, before_windows, tuned_forecast, tuned_labels, tuned_language
+from elman.evidence.tune.judged import (
+    KEEP,
+    SEARCH,
+    Outcome,
+    before_windows,
+    tuned_forecast,
+    tuned_labels,
+    tuned_language,
+)
 from elman.evidence.tune.search import load_optuna
 from elman.evidence.tune.space import fixed, make_space
 from elman.evidence.tune.tasks import ForecastTask, LabelTask, Task, TextTask
@@ -138,7 +146,7 @@ def _tuned(
         return data, data.evolve(folder, title=title, objective=how["objective"], **talk()), []
     load_optuna()
     search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
-    if len(asked.cell) > 1:
+    if asked.cell:
         search = {"cell": list(asked.cell)} | search
     estimator = changed(estimator, **fixed(estimator, search))
     space = make_space(estimator, search, how["only"])
@@ -148,7 +156,8 @@ def _tuned(
     counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
     ready = partial(load_cells, asked.cells, first)
     tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
-    return data, data.judge(tuned, folder, title=title, **talk()), _lines(tuned)
+    outcome = data.judge(tuned, folder, title=title, **talk())
+    return data, outcome, _lines(tuned, outcome.sentence)
 
 
 def _begin(asked: Asked, estimator: Any, folder: Path, trials: int, *, resume: bool) -> Data:
@@ -215,9 +224,9 @@ READ: dict[str, Callable[[Asked, Any], Data]] = {
 }
 
 
-def _lines(tuned: Tuned) -> list[str]:
-    """The command that trains the best."""
-    if not tuned.changes:
+def _lines(tuned: Tuned, sentence: str) -> list[str]:
+    """The command that trains the best, where it is better than the defaults."""
+    if not tuned.changes or sentence.endswith(KEEP):
         return []
     found: list[str] = []
     for name, value in tuned.changes.items():

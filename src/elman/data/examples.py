@@ -15,7 +15,7 @@ from elman.data.columns import as_frame, missing, shown
 from elman.data.npz_file import read_npz
 from elman.data.on_disk import LINES, ROWS, OnDisk, is_large, spill, spill_values
 from elman.data.table import TABLES, read_table, stream_table
-from elman.data.text_file import file_kind, lines_of
+from elman.data.text_file import check_there, file_kind, lines_of
 from elman.data.ts_file import read_ts
 from elman.errors import DataError, OptionError, UnknownNameError, suggest
 
@@ -83,6 +83,7 @@ def read_examples(
     if kind in (".conll", ".conllu", ".col"):
         return *read_columns(path, on_disk=on_disk), columns
     if kind not in (*TABLES, ".jsonl"):
+        check_there(path, where)
         known = ", ".join((*TABLES, ".jsonl", ".ts", ".npz", ".conll"))
         raise DataError(f"{where}: expected {known}, got {kind or 'no suffix'!r}.")
     if on_disk is None:

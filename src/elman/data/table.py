@@ -17,7 +17,7 @@ from typing import Any
 import narwhals as nw
 
 from elman.data.on_disk import ROWS
-from elman.data.text_file import decode, file_kind, read_bytes, read_failure, stream_lines
+from elman.data.text_file import check_there, decode, file_kind, read_bytes, read_failure, stream_lines
 from elman.errors import DataError, MissingExtraError
 from elman.files import write_atomic
 
@@ -54,6 +54,7 @@ def read_table(path: str | os.PathLike[str]) -> nw.DataFrame[Any]:
     if path.is_dir():
         raise DataError(f"{where}: expected a file, got a folder. Name the file in it.")
     if kind not in TABLES:
+        check_there(path, where)
         got = f"the suffix {kind!r}" if kind else "no suffix"
         raise DataError(f"{where}: expected .csv, .csv.gz, .tsv or .parquet, got {got}. Rename or convert the file.")
     data = read_bytes(path, where)

@@ -62,6 +62,12 @@ def read_failure(path: Path, problem: Exception, where: str) -> DataError:
     return DataError(f"{where}: the file cannot be read ({reason}). Check its permissions and name.")
 
 
+def check_there(path: Path, where: str) -> None:
+    """Raises `DataError` where there is no such file: whoever mistyped a suffix is not told to convert it."""
+    if not path.exists():
+        raise read_failure(path, FileNotFoundError(), where)
+
+
 def decode(data: bytes, path: Path, where: str) -> str:
     """The text in a file's UTF-8 data, with or without a byte order mark; path: the file, for the error line.
 

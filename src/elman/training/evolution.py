@@ -199,7 +199,7 @@ class _Run:
         """What to raise once a signal was obeyed."""
         at = f"stopped after generation {self.generation}"
         if self.folder is None:
-            return Interrupted(f"{at}; nothing was kept, for no folder was given.", number)
+            return Interrupted(f"{at}; this training has no folder of its own and begins anew.", number)
         self.save()
         how = "run the same command with --resume (from Python: resume=True)"
         return Interrupted(f"{at}, checkpoint in {self.folder}. To go on, {how}.", number)

@@ -343,7 +343,9 @@ class Run:
     def interrupted(self, number: int) -> Interrupted:
         """What to raise once a signal was obeyed."""
         if self.folder is None:
-            return Interrupted(f"stopped at step {self.at.step}; nothing was kept, for no folder was given.", number)
+            return Interrupted(
+                f"stopped at step {self.at.step}; this training has no folder of its own and begins anew.", number
+            )
         how = "run the same command with --resume (from Python: resume=True)"
         return Interrupted(f"stopped at step {self.at.step}, checkpoint in {self.folder}. To go on, {how}.", number)
 

@@ -19,6 +19,9 @@ from elman.evidence.compare.entrants import CELLS, DEPTHS, Budget, Entrant, base
 from elman.evidence.compare.kept import Kept, Outcome
 from elman.evidence.compare.recommend import Recommendation, recommend
 
+FEW = 3
+"""starts below which what a start changes is hardly known"""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -148,6 +151,7 @@ class Comparison(Board):
         return (
             f"{self.units} test {self.unit}, {seeds} seed{'s' if seeds > 1 else ''}. All {pairs} pairs are tested over "
             "both at once; p is corrected for their number (Holm)."
+            + (" So few starts tell little: give more seeds." if seeds < FEW else "")
         )
 
 

@@ -18,6 +18,8 @@ ENOUGH = 0.75
 """share of the steps that are needed which gradients must reach"""
 AS_GOOD = 0.9
 """share of what a reading of the data explains from which on a net has found what there is"""
+LEARNED = 0.5
+"""share of it below which a net is said not to have learned, where its gradient does reach"""
 GROWN = 1e3
 """growth of a gradient, back through time, that is called an explosion"""
 CLIPPED = 10.0
@@ -116,6 +118,9 @@ def judge(
     if cut is not None and need.steps > cut and not found:
         remedy = Remedy({"truncate": need.steps}, "gradients are followed as far as the data need")
         return Verdict("cut", f"Backpropagation was cut after {_steps(cut)}, {wanted}.", (remedy,))
+    if explained is not None and explained < LEARNED * need.explained:
+        mend = "It has not learned what there is: train it longer, or at another learning rate"
+        return Verdict(None, f"The gradient is not at fault: {reached[0].lower()}{reached[1:]}, {wanted}. {mend}.")
     return Verdict(None, f"No fault found: {reached[0].lower()}{reached[1:]}, {wanted}.")
 
 

@@ -30,6 +30,10 @@ DEFAULTS = "defaults"
 """the folder inside a run that keeps the model with the estimator's own arguments"""
 
 
+KEEP = "Keep the defaults."
+"""how the sentence ends where a search was in vain"""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a search was good for, judged on unseen data. `sentence` says whether it helped."""
@@ -45,12 +49,12 @@ def whether_it_helped(tuned: Tuned, board: Board, rival: str | None) -> str:
     if rival is None and tuned.first.loss is None:
         return f"Tuning helped: the defaults diverge, the best of {count} trials does not."
     if rival is None:
-        return f"Tuning did not help: none of {count} trials had a lower validation loss. Keep the defaults."
+        return f"Tuning did not help: none of {count} trials had a lower validation loss. {KEEP}"
     duel = board.against(rival)
     numbers = f"on unseen data {duel.mine} against {duel.theirs} with the defaults, {duel.chance}."
     if duel.better and duel.sure:
         return f"Tuning helped: {numbers}"
-    return f"Tuning did not help{' beyond chance' if duel.better else ''}: {numbers} Keep the defaults."
+    return f"Tuning did not help{' beyond chance' if duel.better else ''}: {numbers} {KEEP}"
 
 
 def tuned_labels(tuned: Tuned, folder: Path, examples: Examples, *, title: str, **job: Any) -> Outcome:
