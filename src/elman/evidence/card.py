@@ -24,7 +24,7 @@ FEW = 30
 NAMED = 12
 """classes, or series, that are told by name"""
 SAME_SOURCE = (
-    "What it was judged on comes from where it learned from. Elsewhere, or later, it may be worse: judge it there."
+    "It was judged on data of the same source as it learned from. Elsewhere, or later, it may be worse: judge it there."
 )
 
 

@@ -99,7 +99,12 @@ def _deeper(nets: Sequence[Judged], pairs: Pairs) -> str:
     said = [f"{b.model} is better than {a.model} ({_p(pairs, a.model, b.model)})" for a, b in helps]
     said += [f"{b.model} is worse than {a.model} ({_p(pairs, a.model, b.model)})" for a, b in hurts]
     if not said:
-        return f"Does deeper help here? Nothing shows it: of {len(both)} deeper nets none is told from its shallow one."
+        none = (
+            "the deeper net is not told from the"
+            if len(both) == 1
+            else f"of {len(both)} deeper nets none is told from its"
+        )
+        return f"Does deeper help here? Nothing shows it: {none} shallow one."
     return f"Does deeper help here? {'Yes' if helps else 'No'}: {', '.join(said)}."
 
 
