@@ -50,6 +50,8 @@ class Torch:
             return "x is on meta and torch reads the lengths"
         if watched():
             return "torch.compile and torch.export unroll plain operations themselves"
+        if isinstance(traced.cell, LSTM) and x.device.type == "cpu" and _cannot_narrow():
+            return "under autocast torch's LSTM needs a processor with instructions for that number type"
         return refuse_tracing() or refuse_transforms()
 
     def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> None:
@@ -80,6 +82,15 @@ class Torch:
         self, traced: Traced, layers: Sequence[Weights], zoneout: Mapping[str, float], *, residual: bool
     ) -> None:
         """None: a step is a call."""
+
+
+def _cannot_narrow() -> bool:
+    """Whether autocast is on for a number type that oneDNN, which runs torch's LSTM, does not have here."""
+    if not torch.is_autocast_enabled("cpu"):
+        return False
+    half = torch.get_autocast_dtype("cpu") == torch.float16
+    ops: Any = torch.ops.mkldnn
+    return not (ops._is_mkldnn_fp16_supported() if half else ops._is_mkldnn_bf16_supported())
 
 
 def _run_packed(

@@ -22,7 +22,6 @@ def transition(traced: Traced) -> Graph | None:
     True
     >>> print(transition(trace(Leaky())))
     p.a
-    x.u
     v2 = sigmoid(p.a)
     v3 = sub(1.0, v2)
     x.u
