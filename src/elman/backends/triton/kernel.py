@@ -116,6 +116,7 @@ class Frame:
         options: dict[str, Any] = {"num_warps": plan.warps}
         if plan.form == "spread":
             options["launch_cooperative_grid"] = True  # refused by the driver rather than waiting for ever
+            options |= {"num_stages": 1} if plan.hold else {}  # what others write at a step is not to be fetched ahead
         for begin, end in [(n, n + 1) for n in range(steps)] if plan.form == "steps" else [(0, steps)]:
             found |= {"begin": begin, "end": end}
             kernel[grid](*(like if found[key] is None else found[key] for key in kernel.arg_names), **options)
