@@ -44,8 +44,9 @@ OPTIONS = {
 }
 
 
-QUICK = {"leaky", "users_own"}, {"test_every_backend_equals_eager", "test_padding_changes_nothing"}
-"""Cells and tests that the GPU's kernels are tried with by default: interpreted, each operation takes 0.1 ms."""
+QUICK = {"users_own"}, {"test_padding_changes_nothing"}
+"""Cells and tests that the GPU's kernels are tried with by default, besides tests/backends/triton: interpreted, each
+operation takes 0.1 ms."""
 
 
 def pytest_collection_modifyitems(items):

@@ -52,6 +52,7 @@ def test_a_text_whose_gradients_were_cut_too_early():
     assert len(said) == 2 and said[1].startswith("--set truncate=6: bits per character")
 
 
+@pytest.mark.slow
 def test_a_forecaster_that_forgets_too_early():
     frame = turned(20, 1000)
     options = {"cell": "elman", "hidden_size": 24, "context": 40, "season_length": None, "max_steps": 200}
@@ -97,6 +98,7 @@ def test_folders_without_a_model_are_told_apart(tmp_path, monkeypatch):
     assert said.exit_code == 2 and "got a search. Let elman tune end" in said.stderr
 
 
+@pytest.mark.slow
 def test_the_command_mends_a_language_model(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.txt").write_text(copied(6, 6000))
