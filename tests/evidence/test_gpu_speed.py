@@ -27,7 +27,7 @@ from elman.evidence.speed.gpu.marks import MARKS, marked
 from elman.evidence.speed.gpu.picture import curve
 from elman.evidence.speed.gpu.record import Record, guarded
 from elman.evidence.speed.gpu.rows import Lab, Row, in_order, key_of
-from elman.evidence.speed.point import INFERENCE, TRAINING, Point, agree
+from elman.evidence.speed.point import INFERENCE, MODES, TRAINING, Point, agree
 
 pytest.importorskip("triton")
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="what happens where there is no GPU")
@@ -192,6 +192,7 @@ def test_marks_hold_for_their_rows_alone():
         assert not marked(replace(timed, **other)), other
     memory = replace(timed, part="memory", against="own full storage", values={"checkpointed ÷ cuDNN": 0.4})
     assert [(m["value"], m["met"]) for m in marked(memory)] == [(0.4, True), (0.8, True)]
+    assert {mark.mode for mark in MARKS if mark.mode} <= set(MODES)
 
 
 def test_torchs_scan_is_the_same_cell():

@@ -31,10 +31,16 @@ def transition(traced: Traced) -> Graph | None:
     a.h.h = v3
     b.h = v8
     """
-    states = traced.cell.states
-    if traced.recurrent:
-        return None
-    parts = []
+    if traced.fingerprint not in _found:  # asked at every call, and found in a millisecond
+        _found[traced.fingerprint] = None if traced.recurrent else _find(traced)
+    return _found[traced.fingerprint]
+
+
+_found: dict[str, Graph | None] = {}
+
+
+def _find(traced: Traced) -> Graph | None:
+    states, parts = traced.cell.states, []
     for new in states:
         slopes = substitute(traced.backward, {f"d.{s}": float(s == new) for s in states})
         found = {f"a.{new}.{old}": slopes.outputs[f"ds.{old}"] for old in states}
@@ -50,9 +56,9 @@ def transition(traced: Traced) -> Graph | None:
 def _agrees(traced: Traced, whole: Graph) -> bool:
     """Whether A s + b is the step at random points: a step that compares s with a number has the slopes of one that is
     linear."""
-    dice, states = torch.Generator().manual_seed(0), traced.cell.states
+    dice, states = torch.Generator("cpu").manual_seed(0), traced.cell.states
     names = {*traced.forward.inputs, *whole.inputs, *(f"s.{s}" for s in states)}
-    values = {n: 3 * torch.randn(256, generator=dice, dtype=torch.float64) for n in sorted(names)}
+    values = {n: 3 * torch.randn(256, generator=dice, dtype=torch.float64, device="cpu") for n in sorted(names)}
     step, parts = evaluate(traced.forward, values), evaluate(whole, values)
     for new in states:
         said = sum((parts[f"a.{new}.{old}"] * values[f"s.{old}"] for old in states), parts[f"b.{new}"])

@@ -15,7 +15,7 @@ from elman.data.inputs import Names
 from elman.data.pairs import read_one, read_pairs
 from elman.errors import OptionError
 from elman.estimators import AnomalyDetector, Forecaster, LanguageModel, load
-from elman.estimators.base import Estimator
+from elman.estimators.base import Estimator, of_kind
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
 from elman.evidence.explain.example_page import to_html
@@ -40,7 +40,7 @@ def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | No
     """What the answer is owed to, on the terminal; numbers and pictures beside the run, or in `out`."""
     load_cells(cells, None)
     model = load(run)
-    reader = next((read for kind, read in _READERS.items() if isinstance(model, kind)), _of_sequences)
+    reader = of_kind(model, _READERS) or _of_sequences
     asked = reader(run, model, on, row)
     found = explain_example(model, asked.x, step)
     if asked.names and len(asked.names) == len(found.features):

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from sklearn.base import BaseEstimator, clone
@@ -30,6 +30,9 @@ _STACK = (
     *("cell", "hidden_size", "num_layers", "dropout", "layer_norm", "zoneout", "recurrent_dropout", "residual"),
     *("forget_bias", "backend"),
 )
+
+
+Kind = TypeVar("Kind")
 
 
 class NotYetFittedError(ElmanError, NotFittedError):
@@ -291,6 +294,15 @@ def changed(model: Any, **options: Any) -> Any:
     """A copy of an estimator, not fitted, with these arguments instead of its own."""
     copy: Any = clone(model)
     return copy.set_params(**options)
+
+
+def of_kind(model: Any, table: Mapping[type, Kind]) -> Kind | None:
+    """What a table by class has for a model, by the first class that it is of; None where it is of none.
+
+    >>> of_kind(True, {str: "a text", int: "a number"})
+    'a number'
+    """
+    return next((value for kind, value in table.items() if isinstance(model, kind)), None)
 
 
 def one_of(where: str, name: str, value: Any, known: Sequence[str]) -> None:

@@ -22,6 +22,23 @@ ARITY: dict[str, int] = {
 }
 TRUTHS = {"gt", "ge", "lt", "le", "eq", "ne", "and", "or", "not"}
 COMMUTATIVE = {"add", "mul", "maximum", "minimum", "eq", "ne", "and", "or"}
+INFIX: dict[str, str] = {
+    "add": "{} + {}",
+    "sub": "{} - {}",
+    "mul": "{} * {}",
+    "div": "{} / {}",
+    "gt": "{} > {}",
+    "ge": "{} >= {}",
+    "lt": "{} < {}",
+    "le": "{} <= {}",
+    "eq": "{} == {}",
+    "ne": "{} != {}",
+    "and": "{} & {}",
+    "or": "{} | {}",
+    "not": "{} == 0",
+    "neg": "-{}",
+}
+"""how C and Python both write what they have signs for; a backend's table adds the functions"""
 _FOLD = {"add": operator.add, "sub": operator.sub, "mul": operator.mul, "neg": operator.neg}
 
 

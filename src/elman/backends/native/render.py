@@ -12,27 +12,14 @@ import torch
 
 from elman.backends.native.arguments import struct
 from elman.graph import Graph, Node, Traced
-from elman.graph.expression import TRUTHS
+from elman.graph.expression import INFIX, TRUTHS
 
 # What each operation of `graph.ARITY` is in C (c/lanes.h, c/functions.h). Comparisons give masks, all else numbers.
 OPERATIONS: dict[str, str] = {
-    "add": "{} + {}",
-    "sub": "{} - {}",
-    "mul": "{} * {}",
-    "div": "{} / {}",
+    **INFIX,
     "pow": "power({}, {})",
     "maximum": "maximum({}, {})",
     "minimum": "minimum({}, {})",
-    "gt": "{} > {}",
-    "ge": "{} >= {}",
-    "lt": "{} < {}",
-    "le": "{} <= {}",
-    "eq": "{} == {}",
-    "ne": "{} != {}",
-    "and": "{} & {}",
-    "or": "{} | {}",
-    "not": "{} == 0",
-    "neg": "-{}",
     "abs": "absolute({})",
     "sign": "sign({})",
     "reciprocal": "1 / {}",

@@ -103,9 +103,8 @@ class Frame:
         zone, like = self._zone(span), given.x if given.R is None else given.R
         found: dict[str, Any] = {"R": given.R, "b_r": given.b_r, "gain": given.gain, "params": given.params}
         found = {key: None if t is None else t.contiguous() for key, t in found.items()}
-        found |= {**tensors, "drop": how.drop, "lengths": span.lengths}
+        found |= {**tensors, "drop": how.drop, "lengths": span.lengths, "counters": None}
         found |= {f"zone_{i}": z for i, z in enumerate(zone or [None] * len(given.state))}
-        found["counters"] = torch.zeros(grid[1] * grid[2] * 32, dtype=torch.int32, device=like.device)
         moving = bool(zone) and zone[0].ndim == 3
         steps = span.last - span.first
         found |= {"steps": steps, "rows": self.rows, "H": self.units, "D": self.head, "WIDE": _dtype(self.wide)}
@@ -115,6 +114,7 @@ class Frame:
         found |= {"DROP": how.drop is not None, "LENGTHS": span.lengths is not None, **flags}
         options: dict[str, Any] = {"num_warps": plan.warps}
         if plan.form == "spread":
+            found["counters"] = torch.zeros(grid[1] * grid[2] * 32, dtype=torch.int32, device=like.device)
             options["launch_cooperative_grid"] = True  # refused by the driver rather than waiting for ever
             options |= {"num_stages": 1} if plan.hold else {}  # what others write at a step is not to be fetched ahead
         for begin, end in [(n, n + 1) for n in range(steps)] if plan.form == "steps" else [(0, steps)]:
@@ -311,11 +311,7 @@ class Sums:
         every["gain"] = self.gain.sum(0).reshape(-1) if self.frame.norm else None
         every["params"] = self.params.sum(0)
         flat = [self.x, *(every[name] for name in Given._fields[1:7]), *self.state]
-        return tuple(
-            g if v is None or g is None else g.to(v.dtype)
-            for v, g in zip(given.flat(), flat, strict=True)
-            for g in [None if v is None else g]
-        )
+        return tuple(None if v is None or g is None else g.to(v.dtype) for v, g in zip(given.flat(), flat, strict=True))
 
 
 def _outer(d: Tensor, h: Tensor, R: Tensor) -> Tensor:

@@ -14,26 +14,14 @@ from importlib import resources
 
 from elman.backends.linear import transition
 from elman.graph import Graph, Traced
+from elman.graph.expression import INFIX
 
 # What each operation of `graph.ARITY` is in Triton (functions.py).
 OPERATIONS: dict[str, str] = {
-    "add": "{} + {}",
-    "sub": "{} - {}",
-    "mul": "{} * {}",
-    "div": "{} / {}",
+    **INFIX,
     "pow": "power({}, {})",
     "maximum": "maximum({}, {})",
     "minimum": "minimum({}, {})",
-    "gt": "{} > {}",
-    "ge": "{} >= {}",
-    "lt": "{} < {}",
-    "le": "{} <= {}",
-    "eq": "{} == {}",
-    "ne": "{} != {}",
-    "and": "{} & {}",
-    "or": "{} | {}",
-    "not": "{} == 0",
-    "neg": "-{}",
     "abs": "tl.abs({})",
     "sign": "sign({})",
     "reciprocal": "1.0 / {}",

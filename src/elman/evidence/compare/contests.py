@@ -17,7 +17,7 @@ from elman.data.inputs import Names, as_numbers
 from elman.data.on_disk import Text
 from elman.errors import DataError, OptionError
 from elman.estimators import AnomalyDetector, Forecaster, LanguageModel
-from elman.estimators.base import Estimator, changed
+from elman.estimators.base import Estimator, changed, of_kind
 from elman.estimators.forecasting.backtest import Backtest
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
@@ -341,7 +341,7 @@ def contest_of(estimator: Estimator, *data: Any, share: float = 0.2, **options: 
 
     Raises `OptionError` for other estimators, `DataError` for detectors without labels.
     """
-    kind = next((kind for kind in _CONTESTS if isinstance(estimator, kind)), None)
-    if kind is None:
+    contest = of_kind(estimator, _CONTESTS)
+    if contest is None:
         raise OptionError(f"compare: a {type(estimator).__name__} cannot be varied. Give another estimator.")
-    return _CONTESTS[kind](estimator, data, share, **options)
+    return contest(estimator, data, share, **options)

@@ -17,7 +17,7 @@ from elman.data.inputs import Names
 from elman.data.on_disk import take
 from elman.errors import DataError, OptionError
 from elman.estimators import AnomalyDetector, Forecaster, LanguageModel
-from elman.estimators.base import Estimator
+from elman.estimators.base import Estimator, of_kind
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
 from elman.evidence.diagnose.need import Need, need_of
@@ -68,9 +68,9 @@ def subject_of(model: Any, batch: Any) -> Subject:
         return Subject(model, lambda: model.loss(batch)[0], each_step=each_step)  # type: ignore[operator]
     if isinstance(model, Estimator):
         data = batch if isinstance(batch, tuple) else (batch,)
-        kind = next((kind for kind in _OTHERS if isinstance(model, kind)), None)
-        if kind is not None:
-            return _OTHERS[kind](model, *data)
+        subject = of_kind(model, _OTHERS)
+        if subject is not None:
+            return subject(model, *data)
     known = "a fitted estimator with its data, a Recurrent with x, or a module with a loss and a Batch"
     raise OptionError(f"diagnose: expected {known}, got {type(model).__name__}.")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from elman.errors import OptionError
 from elman.estimators import AnomalyDetector, Captioner, Forecaster, LanguageModel, Transcriber, Translator
-from elman.estimators.base import Estimator
+from elman.estimators.base import Estimator, of_kind
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.explain.example import Example
 from elman.evidence.explain.of_anomalies import of_anomaly
@@ -50,10 +50,10 @@ def explain_example(model: Any, x: Any = None, step: int | None = None) -> Examp
 
     Raises `OptionError` for other models, or a step that is not there; `DataError` for what cannot be read.
     """
-    kind = next((kind for kind in _KINDS if isinstance(model, kind)), None)
-    if kind is None or not hasattr(model, "network_"):
+    explained = of_kind(model, _KINDS)
+    if explained is None or not hasattr(model, "network_"):
         raise OptionError(f"explain: expected a fitted estimator, got {type(model).__name__}. Call fit, or load a run.")
     body = getattr(model, "body", "recurrent")
     if body != "recurrent":
         raise OptionError(f"explain: body={body!r} has no states over time. Give a recurrent model.")
-    return _KINDS[kind](model, x, step)
+    return explained(model, x, step)

@@ -8,7 +8,7 @@ from elman.evidence.speed.gpu.against import BARE, FLASH
 from elman.evidence.speed.gpu.custom import LOOP, SCAN
 from elman.evidence.speed.gpu.linear import ACCELERATED, TORCHS
 from elman.evidence.speed.gpu.memory import OWN
-from elman.evidence.speed.point import INFERENCE, MODES, TRAINING, Point
+from elman.evidence.speed.point import INFERENCE, TRAINING, Point
 from elman.evidence.speed.targets import Target
 
 BOTH = ("bfloat16", "float32")
@@ -58,8 +58,7 @@ MARKS: list[Target] = [
         least=False,
     ),
 ]
-"""`point.Target`s; MODES are those of a point"""
-assert set(MODES) >= {mark.mode for mark in MARKS if mark.mode}
+"""`point.Target`s; a mark's mode is one of `point.MODES`, or none"""
 
 
 def marked(point: Point) -> list[dict[str, Any]]:
