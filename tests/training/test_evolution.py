@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import numpy as np
@@ -13,9 +12,9 @@ from torch import nn
 from elman.data.batching import PaddedBatches
 from elman.errors import MissingExtraError, OptionError, RunError
 from elman.training.evolution import FULL, MOST, Evolution, put, strategy_for
-from elman.training.progress import Silent
 from elman.training.settings import TrainingSettings
 from elman.training.signals import Interrupted
+from tests.training.stopping import StopAfter
 
 
 class Line(nn.Module):
@@ -93,18 +92,6 @@ def test_many_weights_are_refused_and_few_are_correlated(monkeypatch):
         strategy_for(np.zeros(3), 0.1, 0)
 
 
-class Stop(Silent):
-    """Asks for a stop, as Ctrl-C does, after so many generations."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def step(self, *told) -> None:
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGINT)
-
-
 @pytest.mark.parametrize("inputs", [3, FULL + 20])  # all correlations, and variances alone
 @pytest.mark.parametrize("stops", [[7], [1, 2, 30]])
 def test_an_evolution_that_was_stopped_ends_with_the_same_weights(inputs, stops, tmp_path):
@@ -121,7 +108,7 @@ def test_an_evolution_that_was_stopped_ends_with_the_same_weights(inputs, stops,
     whole, told = evolve(tmp_path / "whole")
     for number, after in enumerate(stops):
         with pytest.raises(Interrupted, match=r"stopped after generation \d+, checkpoint in .* --resume"):
-            evolve(tmp_path / "cut", Stop(after), resume=number > 0)
+            evolve(tmp_path / "cut", StopAfter(after), resume=number > 0)
     again, more = evolve(tmp_path / "cut", resume=True)
     assert torch.equal(whole.line.weight, again.line.weight) and torch.equal(whole.line.bias, again.line.bias)
     assert more.best_loss == told.best_loss and more.best_step == told.best_step
@@ -137,13 +124,13 @@ def test_only_the_same_evolution_goes_on(tmp_path):
     data, _, _ = points()
     settings = TrainingSettings(max_steps=1)
     with pytest.raises(Interrupted):
-        Evolution(generations=40)(Line(), data, settings=settings, folder=tmp_path, progress=Stop(3))
+        Evolution(generations=40)(Line(), data, settings=settings, folder=tmp_path, progress=StopAfter(3))
     with pytest.raises(RunError, match=r"sigma was 0\.2, is 0\.5"):
         Evolution(generations=40, sigma=0.5)(Line(), data, settings=settings, folder=tmp_path, resume=True)
     with pytest.raises(RunError, match="holds an evolution"):
         Evolution(generations=40)(Line(), data, settings=settings, folder=tmp_path)
     with pytest.raises(Interrupted, match="this training has no folder of its own and begins anew"):
-        Evolution(generations=40)(Line(), data, settings=settings, progress=Stop(3))
+        Evolution(generations=40)(Line(), data, settings=settings, progress=StopAfter(3))
 
 
 def test_what_would_never_end_is_refused():

@@ -118,46 +118,31 @@ def run_tune(
 ) -> None:
     """The search and its judgement in a run folder, told on the terminal."""
     folder = run_folder("tune", asked.file, out, resume=resume, share=asked.share)
+    columns = asked.table if asked.verb == "forecast" else {}
+    first = asked.cell[0] if asked.cell else None
     with nothing_left(folder):
-        data, outcome, lines = _tuned(asked, method, shape, more, how, folder, title, resume=resume)
+        estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
+        if method == "evolve":
+            data, lines = _begin(asked, estimator, folder, 0, resume=resume), []
+            outcome: Any = data.evolve(folder, title=title, objective=how["objective"], **talk())
+        else:
+            load_optuna()
+            search = {"cell": list(asked.cell)} if asked.cell else {}
+            search |= {name: read_range(name, text) for name, text in map(_pair, how["search"])}
+            estimator = changed(estimator, **fixed(estimator, search))
+            space = make_space(estimator, search, how["only"])
+            data = _begin(asked, estimator, folder, how["trials"], resume=resume)
+            say = partial(talk()["say"], soft_wrap=True)
+            say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
+            counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
+            ready = partial(load_cells, asked.cells, first)
+            tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
+            outcome = data.judge(tuned, folder, title=title, **talk())
+            lines = _lines(tuned, outcome.sentence)
     if data.columns is not None:
         write_columns(folder, data.columns)
     print_board(outcome.judged.scoreboard)
     print("", outcome.sentence, *lines, f"Report: {folder / 'report.html'}", sep="\n")
-
-
-def _tuned(
-    asked: Asked,
-    method: str,
-    shape: Mapping[str, Any],
-    more: Sequence[str] | None,
-    how: Mapping[str, Any],
-    folder: Path,
-    title: str,
-    *,
-    resume: bool,
-) -> tuple[Data, Any, list[str]]:
-    """What was read, what came of it, and lines to add."""
-    columns = asked.table if asked.verb == "forecast" else {}
-    first = asked.cell[0] if asked.cell else None
-    estimator = build(KINDS[asked.verb], first, asked.cells, more, **shape, **columns)
-    if method == "evolve":
-        data = _begin(asked, estimator, folder, 0, resume=resume)
-        return data, data.evolve(folder, title=title, objective=how["objective"], **talk()), []
-    load_optuna()
-    search = {name: read_range(name, text) for name, text in map(_pair, how["search"])}
-    if asked.cell:
-        search = {"cell": list(asked.cell)} | search
-    estimator = changed(estimator, **fixed(estimator, search))
-    space = make_space(estimator, search, how["only"])
-    data = _begin(asked, estimator, folder, how["trials"], resume=resume)
-    say = partial(talk()["say"], soft_wrap=True)
-    say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
-    counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
-    ready = partial(load_cells, asked.cells, first)
-    tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
-    outcome = data.judge(tuned, folder, title=title, **talk())
-    return data, outcome, _lines(tuned, outcome.sentence)
 
 
 def _begin(asked: Asked, estimator: Any, folder: Path, trials: int, *, resume: bool) -> Data:

@@ -15,10 +15,11 @@ from tests.contracts.conftest import CELLS
 BUILD = """
 import json, sys, warnings
 warnings.simplefilter("ignore")  # triton's words on its next release
-import torch, triton, triton.language as tl
+import torch, triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from elman.backends.triton.modules import kernels
+from elman.backends.given import Given, Manner
+from elman.backends.triton.kernel import Frame
 from elman.backends.triton.plan import plan_for
 from elman.graph import trace
 from tests.contracts.conftest import CELLS
@@ -28,19 +29,21 @@ cell, units, rows, dtype, norm, options = json.loads(sys.argv[1])
 dtype, traced = getattr(torch, dtype), trace(CELLS[cell]())
 plan = plan_for(traced, units, rows, dtype, 132, norm=norm)
 wide = torch.float64 if dtype == torch.float64 else torch.float32
-fixed = {"H": units, "D": units, "WIDE": tl.float64 if dtype == torch.float64 else tl.float32, "FORM": plan.form}
-fixed |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "HOLD": plan.hold, "KEEP": True, "NORM": norm}
-fixed |= {"PRECISION": "tf32x3" if wide == torch.float32 else "ieee"}
-fixed |= {name: options for name in ("REVERSE", "DROP", "ZONE", "LENGTHS")}
+some = torch.empty(1, rows, units, dtype=dtype, device="meta")
+given = Given(some, *[None] * 4, some if norm else None, None, (some[0],) * len(traced.cell.states))
+how = Manner(*[some[0] if options else None] * 2, (some if options else None,), options)
+frame = Frame(traced, given, how, plan, rows, units, units, wide)
+fixed = frame.constants() | {"KEEP": True}
 WIDER = {"kept", "state", "first", "d_state", "d_params", "d_gain"}
 types = dict.fromkeys(("begin", "end", "steps", "rows", "zone_step", "zone_row"), "i32")
 types |= {"lengths": "*i32", "counters": "*i32"} | dict.fromkeys(WIDER, "*" + NAMES[wide])
+how = {name: value for name, value in frame.options().items() if name.startswith("num_")}
 found = {}
 for name in ("forward", "backward"):
-    kernel = getattr(kernels(traced, plan.chunks), name + "_scan" * (plan.form == "scan"))
+    kernel = frame.kernel(name)
     signature = {a: "constexpr" if a in fixed else types.get(a, "*" + NAMES[dtype]) for a in kernel.arg_names}
     source = ASTSource(kernel, signature, {a: v for a, v in fixed.items() if a in signature})
-    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": plan.warps})
+    built = triton.compile(source, target=GPUTarget("cuda", 90, 32), options=how)
     found[name] = {"shared": built.metadata.shared, "cubin": len(built.asm["cubin"])}
 print(json.dumps({"form": plan.form, **found}))
 """

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 from html import escape
 
 import numpy as np
@@ -24,9 +23,9 @@ from elman.evidence.tune.space import make_space
 from elman.evidence.tune.tasks import ForecastTask, LabelTask, TextTask
 from elman.evidence.tune.tuning import Tuned, run_search
 from elman.training.evolution import Evolution
-from elman.training.progress import Silent
 from elman.training.signals import Interrupted
 from tests.evidence.tune.sequences import remembered, small
+from tests.training.stopping import StopAfter
 
 
 def board(mine, theirs, name="untuned LSTM"):
@@ -198,24 +197,12 @@ def test_a_language_model_is_evolved_beside_gradients(tmp_path):
         evolve_language(model, Corpus((text,), (), (text,)), tmp_path / "other", title="", objective="error")
 
 
-class Stop(Silent):
-    """Asks for a stop, as Ctrl-C does, after so many steps."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def step(self, *told) -> None:
-        self.left -= 1
-        if self.left == 0:
-            signal.raise_signal(signal.SIGINT)
-
-
 def test_an_evolution_that_was_stopped_goes_on_in_its_folder(tmp_path):
     X, y = remembered(60)
     estimator, examples = small(max_steps=300), Examples.split(X, y, 0.3, 0)
     after = iter([3, 10**9])  # the one by gradients is trained to its end, the evolved one is stopped
     with pytest.raises(Interrupted, match="stopped after generation 3"):
-        evolve_labels(estimator, examples, tmp_path / "run", title="", progress=lambda: Stop(next(after)))
+        evolve_labels(estimator, examples, tmp_path / "run", title="", progress=lambda: StopAfter(next(after)))
     kept = (tmp_path / "run" / "gradients" / "model.safetensors").read_bytes()
     found = evolve_labels(estimator, examples, tmp_path / "run", title="")
     assert found.sentence

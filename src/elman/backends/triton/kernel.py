@@ -96,30 +96,44 @@ class Frame:
 
     def launch(self, name: str, span: Span, tensors: Mapping[str, Tensor | None], **flags: Any) -> None:
         """Runs a kernel over a span; a tensor that is not there is stood in for by another, and never read."""
-        plan, how, given = self.plan, self.how, self.given
-        scan = plan.form == "scan"
-        kernel = getattr(kernels(self.traced, plan.chunks), f"{name}_scan" if scan else name)
-        grid = self.grid()
+        plan, given, grid = self.plan, self.given, self.grid()
+        kernel = self.kernel(name)
         zone, like = self._zone(span), given.x if given.R is None else given.R
         found: dict[str, Any] = {"R": given.R, "b_r": given.b_r, "gain": given.gain, "params": given.params}
         found = {key: None if t is None else t.contiguous() for key, t in found.items()}
-        found |= {**tensors, "drop": how.drop, "lengths": span.lengths, "counters": None}
+        found |= {**tensors, "drop": self.how.drop, "lengths": span.lengths, "counters": None}
         found |= {f"zone_{i}": z for i, z in enumerate(zone or [None] * len(given.state))}
-        moving = bool(zone) and zone[0].ndim == 3
-        steps = span.last - span.first
-        found |= {"steps": steps, "rows": self.rows, "H": self.units, "D": self.head, "WIDE": _dtype(self.wide)}
-        found |= {"zone_step": self.rows * self.units * moving, "zone_row": self.units * moving}
-        found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "FORM": plan.form, "HOLD": plan.hold}
-        found |= {"PRECISION": self._precision(), "REVERSE": how.reverse, "NORM": self.norm, "ZONE": bool(zone)}
-        found |= {"DROP": how.drop is not None, "LENGTHS": span.lengths is not None, **flags}
-        options: dict[str, Any] = {"num_warps": plan.warps}
         if plan.form == "spread":
             found["counters"] = torch.zeros(grid[1] * grid[2] * 32, dtype=torch.int32, device=like.device)
-            options["launch_cooperative_grid"] = True  # refused by the driver rather than waiting for ever
-            options |= {"num_stages": 1} if plan.hold else {}  # what others write at a step is not to be fetched ahead
+        moving = bool(zone) and zone[0].ndim == 3
+        steps = span.last - span.first
+        found |= {"steps": steps, "rows": self.rows}
+        found |= {"zone_step": self.rows * self.units * moving, "zone_row": self.units * moving}
+        found |= {**self.constants(), **flags}
         for begin, end in [(n, n + 1) for n in range(steps)] if plan.form == "steps" else [(0, steps)]:
             found |= {"begin": begin, "end": end}
-            kernel[grid](*(like if found[key] is None else found[key] for key in kernel.arg_names), **options)
+            kernel[grid](*(like if found[key] is None else found[key] for key in kernel.arg_names), **self.options())
+
+    def kernel(self, name: str) -> Any:
+        """The cell's forward or backward kernel, in the form that the plan has."""
+        return getattr(kernels(self.traced, self.plan.chunks), name + "_scan" * (self.plan.form == "scan"))
+
+    def constants(self) -> dict[str, Any]:
+        """What is compiled in, but for KEEP."""
+        plan, how = self.plan, self.how
+        found: dict[str, Any] = {"H": self.units, "D": self.head, "WIDE": _dtype(self.wide), "FORM": plan.form}
+        found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "HOLD": plan.hold}
+        found |= {"PRECISION": self._precision(), "REVERSE": how.reverse, "NORM": self.norm}
+        found |= {"DROP": how.drop is not None, "LENGTHS": how.lengths is not None}
+        return found | {"ZONE": any(z is not None for z in how.zone)}
+
+    def options(self) -> dict[str, Any]:
+        """How it is compiled and launched."""
+        if self.plan.form != "spread":
+            return {"num_warps": self.plan.warps}
+        # Refused by the driver rather than waiting for ever; what others write at a step is not to be fetched ahead.
+        found = {"num_warps": self.plan.warps, "launch_cooperative_grid": True}
+        return found | ({"num_stages": 1} if self.plan.hold else {})
 
     def _zone(self, span: Span) -> list[Tensor]:
         """What each state keeps, (n, B, H) or (1, H); [] without zoneout."""

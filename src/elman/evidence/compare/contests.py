@@ -261,17 +261,28 @@ class ForecastContest(Contest):
         return _median_seconds([lambda: model.quantiles(history)] * READS) / len(history)
 
 
-class NormalContest(Contest):
-    """What is normal: the surprise at steps that are held to be normal, too."""
+class DetectorContest(Contest):
+    """What is normal, learned from normal data."""
 
-    def __init__(self, estimator: AnomalyDetector, examples: WatchExamples) -> None:
-        super().__init__(estimator, measure="surprise in nats", data=(examples.X_test,))
+    def __init__(self, estimator: AnomalyDetector, examples: WatchExamples, **how: Any) -> None:
+        super().__init__(estimator, **how)
         self.examples = examples
-        block, self.place = blocks([len(a) for a in examples.X_test])
-        self.unit = "sequences" if block is None else f"blocks of {block} steps"
 
     def fit(self, model: Any) -> None:
         model.fit(self.examples.X)
+
+    def answer_seconds(self, model: Any) -> float:
+        x = self.examples.X_test[0]
+        return answer_seconds(model, list(x[:PUSHES]), lambda: model.surprise([x]))
+
+
+class NormalContest(DetectorContest):
+    """What is normal: the surprise at steps that are held to be normal, too."""
+
+    def __init__(self, estimator: AnomalyDetector, examples: WatchExamples) -> None:
+        super().__init__(estimator, examples, measure="surprise in nats", data=(examples.X_test,))
+        block, self.place = blocks([len(a) for a in examples.X_test])
+        self.unit = "sequences" if block is None else f"blocks of {block} steps"
 
     def judge(self, model: Any) -> tuple[Array, float]:
         surprise = np.concatenate(model.surprise(self.examples.X_test))
@@ -281,21 +292,17 @@ class NormalContest(Contest):
     def baselines(self) -> Mapping[str, Any]:
         raise DataError(UNLABELLED)
 
-    def answer_seconds(self, model: Any) -> float:
-        x = self.examples.X_test[0]
-        return answer_seconds(model, list(x[:PUSHES]), lambda: model.surprise([x]))
 
-
-class WatchContest(NormalContest):
+class WatchContest(DetectorContest):
     """What is normal, learned from normal data, and alarms that are judged by labels."""
 
     def __init__(self, estimator: AnomalyDetector, examples: WatchExamples) -> None:
-        Contest.__init__(self, estimator, measure="F1", higher=True)
+        super().__init__(estimator, examples, measure="F1", higher=True)
         if examples.truth is None:
             raise DataError(UNLABELLED)
         if not np.concatenate(examples.truth).any():
             raise DataError("compare: detectors are judged by anomalies, got none among the test labels. Give --test.")
-        self.examples, self.truth = examples, examples.truth
+        self.truth = examples.truth
         self.unit = anomalies.unit_of(self.truth)
 
     def judge(self, model: Any) -> tuple[Array, float]:
