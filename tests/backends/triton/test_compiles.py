@@ -34,8 +34,8 @@ given = Given(some, *[None] * 4, some if norm else None, None, (some[0],) * len(
 how = Manner(*[some[0] if options else None] * 2, (some if options else None,), options)
 frame = Frame(traced, given, how, plan, rows, units, units, wide)
 fixed = frame.constants() | {"KEEP": True}
-WIDER = {"kept", "state", "first", "d_state", "d_params", "d_gain"}
-types = dict.fromkeys(("begin", "end", "steps", "rows", "zone_step", "zone_row"), "i32")
+WIDER = {"told", "scales", "kept", "state", "first", "d_state", "d_params", "d_gain"}
+types = dict.fromkeys(("group", "begin", "end", "steps", "rows", "zone_step", "zone_row"), "i32")
 types |= {"lengths": "*i32", "counters": "*i32"} | dict.fromkeys(WIDER, "*" + NAMES[wide])
 how = {name: value for name, value in frame.options().items() if name.startswith("num_")}
 found = {}
@@ -97,5 +97,4 @@ def test_every_cell_compiles_and_fits_at_every_size(cell, units, rows, dtype):
 @pytest.mark.parametrize("units, dtype", [(64, "float32"), (128, "bfloat16"), (128, "float32"), (256, "bfloat16")])
 @pytest.mark.parametrize("cell", ["lstm", "gru", "users_own"])
 def test_normalised_layers_compile_and_fit(cell, units, dtype):
-    found = build(cell, units, 32, dtype, True, False)
-    assert found["form"] == "alone" and max(found[k]["shared"] for k in ("forward", "backward")) <= ROOM, found
+    assert_builds("alone" if units < 256 else "spread", cell, units, 32, dtype, True, False)

@@ -8,6 +8,7 @@ import torch
 import elman
 from elman.backends.triton.plan import forced
 from tests.conftest import assert_close
+from tests.backends.triton.together import together
 from tests.contracts.conftest import CELLS, gradients, make, run
 
 STEPS = {"form": "steps", "BB": 16, "BU": 16, "BK": 16}
@@ -97,9 +98,10 @@ def test_autocast_multiplies_in_half_precision_and_keeps_weights_and_state_wide(
 
 
 def test_what_it_does_not_run_it_refuses():
-    rnn = elman.Recurrent("lstm", 3, 300, layer_norm=True, backend="triton")
-    with pytest.raises(elman.errors.OptionError, match="normalises layers of up to 256 units, and this one has 300"):
-        rnn(torch.zeros(1, 2, 3))
+    rnn = elman.Recurrent("lstm", 3, 8, heads=2, layer_norm=True, backend="triton")
+    with pytest.raises(elman.errors.OptionError, match="have to be on the GPU at once, and there is no room"):
+        with forced("steps"):
+            rnn(torch.zeros(1, 2, 3))
     if not torch.cuda.is_available():
         with pytest.raises(elman.errors.OptionError, match="triton's interpreter cannot multiply bfloat16"):
             elman.Recurrent("lstm", 3, 4, backend="triton", dtype=torch.bfloat16)(torch.zeros(1, 2, 3).bfloat16())
@@ -112,3 +114,48 @@ def test_what_it_does_not_run_it_refuses():
 def test_heads_in_every_form(cell, form):
     rnn = make(CELLS[cell], "eager", {"heads": 2, "bidirectional": True}, hidden=36)
     assert_equal(rnn, torch.randn(2, 3, 3, dtype=torch.float64), [3, 2], **FORMS[form])
+
+
+SPREAD = {"form": "spread", "BB": 16, "BU": 16, "BK": 16, "hold": True, "chunks": 2, "blocks": 0}
+READ = SPREAD | {"hold": False, "chunks": 1}
+MEETING = {
+    "one head": ("users_own", SPREAD, {}),
+    "R read, backwards, in segments": ("gru", READ, OPTIONS["all at once"]),
+    "normalised": ("users_own", SPREAD, {"layer_norm": True, "zoneout": 0.3}),
+    "normalised, R read": ("gru", READ, {"layer_norm": True, "bidirectional": True}),
+    "heads": ("gru", SPREAD, {"heads": 2}),
+    "heads normalised together": ("users_own", SPREAD, {"heads": 2, "layer_norm": True, **OPTIONS["all at once"]}),
+}
+
+
+def spread(plan):
+    """Where a cell with R would have another form."""
+    return dict.fromkeys(("alone", "spread", "steps"), plan)
+
+
+@pytest.mark.parametrize("name", [n if n == "normalised" else pytest.param(n, marks=pytest.mark.slow) for n in MEETING])
+def test_programs_at_work_at_once_meet_and_are_the_same_net(name, monkeypatch):
+    cell, plan, options = MEETING[name]
+    rnn = make(CELLS[cell], "eager", options, hidden=36 * options.get("heads", 1) // 2)
+    with together(monkeypatch) as counts:
+        assert_equal(rnn, torch.randn(2, 3, 3, dtype=torch.float64), [3, 2], **spread(plan))
+    assert min(counts) > 1
+
+
+@pytest.mark.slow
+def test_more_sequences_than_there_is_room_for_go_one_block_after_another(monkeypatch):
+    rnn = make(CELLS["gru"], "eager", {"layer_norm": True}, hidden=20)
+    with together(monkeypatch) as counts:
+        assert_equal(rnn, torch.randn(35, 2, 3, dtype=torch.float64), None, **spread(SPREAD | {"blocks": 2}))
+    assert set(counts) == {4, 2}, "two programs for each block: two blocks of 16 sequences, then the third"
+
+
+@pytest.mark.slow
+def test_programs_that_do_not_wait_are_found_out(monkeypatch):
+    from elman.backends.triton import modules, render
+
+    monkeypatch.setattr(modules, "_open", {})
+    monkeypatch.setattr(render, "HEAD", render.HEAD + "\n\n@triton.jit\ndef meet(counter, goal):\n    pass\n")
+    rnn = make(CELLS["gru"], "eager", hidden=40)
+    with together(monkeypatch), pytest.raises(AssertionError):
+        assert_equal(rnn, torch.randn(3, 8, 3, dtype=torch.float64), None, **spread(SPREAD | {"chunks": 3}))

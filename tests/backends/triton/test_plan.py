@@ -23,12 +23,23 @@ def test_programs_that_meet_are_all_there_and_read_all_columns(cell, units, rows
     by_units, by_rows, _ = plan.grid(rows, units)
     assert by_units * plan.BU >= units and by_rows * plan.BB >= rows
     if plan.form == "spread":
-        assert by_units * by_rows <= places
+        assert by_units * (plan.blocks or by_rows) <= places
     if plan.form == "alone":
         assert by_units == 1 and plan.BK == plan.BU >= units
     elif plan.hold:
         assert plan.chunks * plan.BK >= units
     assert all(size & (size - 1) == 0 and size >= 16 for size in (plan.BU, plan.BK)), "what tl.dot takes"
+
+
+def test_only_units_of_which_there_are_too_many_take_a_launch_per_step():
+    forms = {(H, B): plan_for(trace(find_cell("lstm")), H, B, torch.float16, 132, norm=True).form
+             for H in (512, 8192, 9000) for B in (1, 5000)}  # fmt: skip
+    assert forms == {(H, B): "steps" if H == 9000 else "spread" for H, B in forms}
+
+
+def test_heads_that_are_normalised_together_meet():
+    plan = plan_for(trace(find_cell("lstm")), 64, 16, torch.float16, 132, norm=True, heads=12)
+    assert plan.form == "spread" and plan.grid(16, 64, 12) == (4, 1, 12)
 
 
 def test_without_a_known_gpu_no_program_waits_for_another():
@@ -38,8 +49,9 @@ def test_without_a_known_gpu_no_program_waits_for_another():
 
 def test_it_says_that_every_step_is_a_launch(monkeypatch):
     monkeypatch.setattr(kernel, "places_on", lambda device: 8)
-    with pytest.warns(kernel.LaunchWarning, match="LSTM of 900 units on 64 sequences takes one launch per step"):
-        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), (900, 900), 64, None)
+    traced, x = trace(find_cell("lstm")), torch.zeros(1, 64, 3)
+    with pytest.warns(kernel.LaunchWarning, match="LSTM of 900 units takes one launch per step"):
+        kernel.plan(traced, x, (900, 900), 64, norm=False, tell=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kernel.plan(trace(find_cell("lstm")), torch.zeros(1, 64, 3), (64, 64), 64, None)
+        kernel.plan(traced, x, (64, 64), 64, norm=False, tell=True)

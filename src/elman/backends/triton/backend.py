@@ -12,7 +12,7 @@ from elman.backends.base import Pass, Weights, refuse_tracing, refuse_transforms
 from elman.backends.operator import ENGINES, through
 from elman.backends.triton import kernel
 from elman.backends.triton.modules import interpreted, missing
-from elman.backends.triton.plan import ALONE_NORM
+from elman.backends.triton.plan import Plan
 from elman.graph import Traced
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -41,18 +41,13 @@ class Triton:
             return f"it computes in one dtype of 16, 32 or 64 bits, and x is {x.dtype}, W {weights.W.dtype}"
         if kind == torch.bfloat16 and x.device.type == "cpu" and traced.recurrent:
             return "triton's interpreter cannot multiply bfloat16"
-        units = len(weights.b) // len(traced.gates)
-        if weights.gain_r is not None and traced.recurrent and units > ALONE_NORM:
-            return f"it normalises layers of up to {ALONE_NORM} units, and this one has {units}"
-        if weights.gain_r is not None and weights.blocks is not None:
-            return "it normalises what one program sees, and this layer has several heads"
+        if weights.gain_r is not None and traced.recurrent and _plan(traced, weights, x).form == "steps":
+            return "programs that normalise a layer have to be on the GPU at once, and there is no room for this one's"
         return refuse_tracing() or (None if watched() else refuse_transforms())
 
     def note(self, traced: Traced, weights: Weights, x: Tensor, how: Pass) -> str:
         """One launch for all steps, or one for each."""
-        units = len(weights.b) // len(traced.gates)
-        head = units if weights.blocks is None else weights.blocks.shape[1]
-        return str(kernel.plan(traced, x, (units, head), x.shape[1], weights.gain_r))
+        return str(_plan(traced, weights, x))
 
     def unroll(
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
@@ -73,6 +68,14 @@ class Triton:
         self, traced: Traced, layers: Sequence[Weights], zoneout: Mapping[str, float], *, residual: bool
     ) -> None:
         """None: a step is a sequence of length 1."""
+
+
+def _plan(traced: Traced, weights: Weights, x: Tensor) -> Plan:
+    """How it would be laid out."""
+    units = len(weights.b) // len(traced.gates)
+    head = units if weights.blocks is None else weights.blocks.shape[1]
+    norm = weights.gain_r is not None and bool(traced.recurrent)
+    return kernel.plan(traced, x, (units, head), x.shape[1], norm=norm)
 
 
 def _autocast(x: Tensor) -> torch.dtype | None:

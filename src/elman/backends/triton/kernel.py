@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -18,7 +19,7 @@ from torch.nn import functional as F
 from elman.backends.eager import blank
 from elman.backends.given import Given, Gradients, Kept, Manner
 from elman.backends.triton.modules import kernels
-from elman.backends.triton.plan import Plan, places_on, plan_for
+from elman.backends.triton.plan import Plan, places_on, plan_for, power
 from elman.graph import Traced
 
 
@@ -56,7 +57,8 @@ class Frame:
         rows, units = given.state[0].shape
         wide = torch.float64 if given.x.dtype == torch.float64 else torch.float32
         head = units if given.R is None else given.R.shape[1]
-        found = plan(traced, given.x, (units, head), rows, given.gain)
+        norm = given.gain is not None and bool(traced.recurrent)
+        found = plan(traced, given.x, (units, head), rows, norm=norm, tell=True)
         return cls(traced, given, how, found, rows, units, head, wide)
 
     @property
@@ -101,18 +103,24 @@ class Frame:
         zone, like = self._zone(span), given.x if given.R is None else given.R
         found: dict[str, Any] = {"R": given.R, "b_r": given.b_r, "gain": given.gain, "params": given.params}
         found = {key: None if t is None else t.contiguous() for key, t in found.items()}
-        found |= {**tensors, "drop": self.how.drop, "lengths": span.lengths, "counters": None}
+        found |= {**tensors, "drop": self.how.drop, "lengths": span.lengths, "counters": None, "told": None}
         found |= {f"zone_{i}": z for i, z in enumerate(zone or [None] * len(given.state))}
         if plan.form == "spread":
             found["counters"] = torch.zeros(grid[1] * grid[2] * 32, dtype=torch.int32, device=like.device)
+            found["told"] = like.new_empty(2, grid[0] * grid[2], self.rows, dtype=self.wide) if self.norm else None
         moving = bool(zone) and zone[0].ndim == 3
         steps = span.last - span.first
         found |= {"steps": steps, "rows": self.rows}
         found |= {"zone_step": self.rows * self.units * moving, "zone_row": self.units * moving}
         found |= {**self.constants(), **flags}
-        for begin, end in [(n, n + 1) for n in range(steps)] if plan.form == "steps" else [(0, steps)]:
-            found |= {"begin": begin, "end": end}
-            kernel[grid](*(like if found[key] is None else found[key] for key in kernel.arg_names), **self.options())
+        for (begin, end), group in product(self._turns(steps), range(0, grid[1], plan.blocks or grid[1])):
+            found |= {"begin": begin, "end": end, "group": group}
+            here = grid[0], min(plan.blocks or grid[1], grid[1] - group), grid[2]
+            kernel[here](*(like if found[key] is None else found[key] for key in kernel.arg_names), **self.options())
+
+    def _turns(self, steps: int) -> list[tuple[int, int]]:
+        """First and last + 1 of the steps of each launch."""
+        return [(n, n + 1) for n in range(steps)] if self.plan.form == "steps" else [(0, steps)]
 
     def kernel(self, name: str) -> Any:
         """The cell's forward or backward kernel, in the form that the plan has."""
@@ -123,6 +131,8 @@ class Frame:
         plan, how = self.plan, self.how
         found: dict[str, Any] = {"H": self.units, "D": self.head, "WIDE": _dtype(self.wide), "FORM": plan.form}
         found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "HOLD": plan.hold}
+        by_units, _, heads = self.grid()
+        found["PARTS"] = power(by_units * heads)
         found |= {"PRECISION": self._precision(), "REVERSE": how.reverse, "NORM": self.norm}
         found |= {"DROP": how.drop is not None, "LENGTHS": how.lengths is not None}
         return found | {"ZONE": any(z is not None for z in how.zone)}
@@ -158,28 +168,25 @@ class Frame:
         h = state[0] if self.how.drop is None else state[0] * self.how.drop
         return torch.stack([h, h]).to(self.given.x.dtype)
 
-    def run(self, span: Span, z: Tensor, y: Tensor, state: Tensor, *, keep: bool) -> tuple[Tensor | None, ...]:
-        """A span forwards: `y` and `state` are written; what backward needs besides z."""
-        steps, t, apart = span.last - span.first, self.traced, len(self.traced.apart)
+    def run(self, span: Span, z: Tensor, y: Tensor, state: Tensor, *, keep: bool) -> Kept:
+        """A span forwards: `y` and `state` are written; what backward needs. zn is R h normalised, with its scales."""
+        steps, t, apart, inner = span.last - span.first, self.traced, len(self.traced.apart), len(state) - 1
         zr = self.room(steps, apart) if keep and apart else None
         zn = self.room(steps, len(t.recurrent)) if keep and self.norm else None
-        inner = len(state) - 1
+        scales = state.new_empty(steps, self.rows) if keep and self.norm else None
         kept = state.new_empty(inner, steps, self.rows, self.units) if keep and inner else None
-        given = {"z": z, "zr": zr, "zn": zn, "y": y, "kept": kept, "state": state, "feed": self.feed(state)}
-        self.launch("forward", span, given, KEEP=keep)
-        return zr, zn, kept
+        given = {"z": z, "zr": zr, "zn": zn, "scales": scales, "y": y, "kept": kept}
+        self.launch("forward", span, {**given, "state": state, "feed": self.feed(state)}, KEEP=keep)
+        return Kept(z, zr, zn, None, (kept, scales))
 
 
-def plan(traced: Traced, x: Tensor, sizes: tuple[int, int], rows: int, gain: Tensor | None) -> Plan:
-    """The layout on x's device for (units, units of a head); warns where every step is a launch of its own."""
-    norm, places = gain is not None and bool(traced.recurrent), places_on(x.device)
-    units, head = sizes
+def plan(traced: Traced, x: Tensor, sizes: tuple[int, int], rows: int, *, norm: bool, tell: bool = False) -> Plan:
+    """The layout on x's device for (units, units of a head); `tell`: warns where every step is a launch of its own."""
+    places, (units, head) = places_on(x.device), sizes
     found = plan_for(traced, head, rows, x.dtype, places, norm=norm, heads=units // head)
-    if found.form == "steps" and places:
-        text = (
-            f"{traced.name} of {units} units on {rows} sequences takes one launch per step, several times slower: its "
-        )
-        text += f"programs would have to be on the GPU at once, and there is room for {places}. Use fewer sequences."
+    if tell and found.form == "steps" and places:
+        text = f"{traced.name} of {units} units takes one launch per step, several times slower: its programs would "
+        text += f"have to be on the GPU at once, and there is room for {places}. Use fewer units."
         warnings.warn(text, LaunchWarning, stacklevel=2)
     return found
 
@@ -201,9 +208,8 @@ def forward(traced: Traced, given: Given, how: Manner, *, keep: bool) -> tuple[T
         if keep and how.segment is not None:
             begins.append(state.clone())
         z = frame.project(frame.input(span), owned=keep_all)
-        zr, zn, inner = frame.run(span, z, y[span.first : span.last], state, keep=keep_all)
-        if keep_all:
-            kept = Kept(z, zr, zn, None, () if inner is None else (inner,))
+        found = frame.run(span, z, y[span.first : span.last], state, keep=keep_all)
+        kept = found if keep_all else kept
     if begins:
         kept = kept._replace(begins=torch.stack(begins))
     return y, tuple(part.to(s.dtype) for part, s in zip(state, given.state, strict=True)), kept
@@ -226,14 +232,12 @@ def backward(
     for number in reversed(range(len(spans))):
         span = spans[number]
         if kept.z is not None and y is not None:
-            first, z, zr, zn = frame.state(), kept.z, kept.zr, kept.zn
-            inner, outputs = (kept.states[0] if kept.states else None), y
+            first, found, outputs = frame.state(), kept, y
         else:
             first, state = begins[number], begins[number].clone()
-            z = frame.project(frame.input(span), owned=True)
-            outputs = state.new_empty(span.last - span.first, frame.rows, frame.units).to(given.state[0].dtype)
-            zr, zn, inner = frame.run(span, z, outputs, state, keep=True)
-        sums.add(span, first, z, zr, zn, outputs, inner, grads[0][span.first : span.last])
+            outputs = given.state[0].new_empty(span.last - span.first, frame.rows, frame.units)
+            found = frame.run(span, frame.project(frame.input(span), owned=True), outputs, state, keep=True)
+        sums.add(span, first, found, outputs, grads[0][span.first : span.last])
     return sums.found()
 
 
@@ -266,15 +270,14 @@ class Sums:
             {},
         )
 
-    def add(
-        self, span: Span, first: Tensor, z: Tensor, zr: Tensor | None, zn: Tensor | None, y: Tensor,
-        inner: Tensor | None, d_y: Tensor,
-    ) -> None:  # fmt: skip
+    def add(self, span: Span, first: Tensor, kept: Kept, y: Tensor, d_y: Tensor) -> None:
         """A span backwards."""
         frame, given = self.frame, self.frame.given
-        tensors = {"z": z, "zr": zr, "zn": zn, "y": y, "kept": inner, "first": first, "d_y": d_y.contiguous()}
-        tensors |= {"d_state": self.state, "d_params": self.params, "d_gain": self.gain}
-        frame.launch("backward", span, tensors)
+        z, zr, zn = cast(Tensor, kept.z), kept.zr, kept.zn
+        inner, scales = kept.states
+        tensors = {"z": z, "zr": zr, "zn": zn, "scales": scales, "y": y, "kept": inner}
+        tensors |= {"first": first, "d_y": d_y.contiguous(), "d_state": self.state}
+        frame.launch("backward", span, {**tensors, "d_params": self.params, "d_gain": self.gain})
         self._add_recurrent(span, first[0], z, zr, zn, y)
         flat = z.reshape(-1, z.shape[-1])
         if zr is not None:

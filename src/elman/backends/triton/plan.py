@@ -17,8 +17,6 @@ ALONE = 1 << 17
 """bytes of R up to which one program holds all of it, and no program waits for another"""
 HELD = 1 << 16
 """bytes of R that a program keeps on the chip from step to step; more is read anew at each, from the nearest cache"""
-ALONE_NORM = 256
-"""units up to which R h can be normalised: its mean is over all units, which one program must see"""
 COLUMNS = 128
 """columns of R in a piece of the product, of 16 bits; of wider numbers fewer"""
 
@@ -44,6 +42,7 @@ class Plan:
     BK      columns of R in a piece of the product
     hold    whether a program's part of R stays on the chip, in so many `chunks`; else pieces are read in a loop
     warps   of a program
+    blocks  of sequences in a launch, 0 for all: where programs have to be on the chip at once, more go one after another
     """
 
     form: str
@@ -53,6 +52,7 @@ class Plan:
     chunks: int
     hold: bool
     warps: int = 4
+    blocks: int = 0
 
     def grid(self, rows: int, units: int, heads: int = 1) -> tuple[int, int, int]:
         """Programs by the units of a head, by sequences and by heads."""
@@ -75,17 +75,16 @@ def plan_for(
     >>> small.form, large.form, large.grid(32, 512)
     ('alone', 'spread', (32, 1, 1))
     """
-    size, wide, wanted = dtype.itemsize, max(16, _power(units)), _forced.get("form")
+    size, wide, wanted = dtype.itemsize, max(16, power(units)), _forced.get("form")
     recurrent = len(traced.recurrent)
     if transition(traced) is not None:
         return _changed(Plan("scan", 64, min(32, wide), 16, 1, False))
     if not recurrent:
-        return _changed(Plan("alone", min(16, _power(rows)), min(64, wide), 16, 1, True))
-    if norm or (recurrent * wide * wide * size <= ALONE if wanted is None else wanted == "alone"):
-        BB = 16
-        hold = recurrent * wide * wide * size <= ALONE
-        return _changed(Plan("alone", BB, wide, wide, 1, hold, warps=8 if wide > 64 else 4))
-    BB = min(max(16, _power(rows)), 64)
+        return _changed(Plan("alone", min(16, power(rows)), min(64, wide), 16, 1, True))
+    fits = recurrent * wide * wide * size <= ALONE
+    if fits and not (norm and heads > 1) if wanted is None else wanted == "alone":
+        return _changed(Plan("alone", 16, wide, wide, 1, fits, warps=8 if wide > 64 else 4))
+    BB = min(max(16, power(rows)), 64)
     BK = COLUMNS // max(size // 2, 1)
     chunks = -(-units // BK)
     warps = 8 if BB * size > 64 else 4  # else sums of so many sequences do not fit into registers
@@ -94,6 +93,9 @@ def plan_for(
         plan = Plan("spread", BB, BU, BK, chunks if hold else 1, hold, warps)
         if math.prod(plan.grid(rows, units, heads)) <= places and wanted != "steps":
             return _changed(plan)
+    by_units, _, _ = plan.grid(rows, units, heads)
+    if by_units * heads <= places and wanted != "steps":
+        return _changed(replace(plan, blocks=places // (by_units * heads)))
     return _changed(Plan("spread" if wanted == "spread" else "steps", BB, 32, BK, 1, False, warps))
 
 
@@ -102,7 +104,7 @@ def places_on(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 0
 
 
-def _power(count: int) -> int:
+def power(count: int) -> int:
     """The least power of 2 that is not less."""
     return 1 << max(count - 1, 0).bit_length()
 

@@ -44,7 +44,7 @@ HEAD = '''"""{name}, written by elman: do not edit."""
 import triton
 import triton.language as tl
 
-from elman.backends.triton.functions import expm1, log1p, maximum, meet, minimum, power, sigmoid, sign, tanh
+from elman.backends.triton.functions import expm1, joined, log1p, maximum, meet, minimum, power, sigmoid, sign, tanh
 '''
 
 

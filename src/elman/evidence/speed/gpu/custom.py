@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from elman.backends.triton.plan import ALONE_NORM
 from elman.evidence.speed.gpu.rows import Lab, Row
 from elman.evidence.speed.loops import LOOPS, Loop, ours
 from elman.evidence.speed.point import INFERENCE, TRAINING, Point
@@ -21,8 +20,6 @@ def rows() -> list[Row]:
     """Each loop × peer × shape."""
     found = []
     for name, (H, B) in product(LOOPS, ((64, 16), (256, 64), (512, 64))):
-        if LOOPS[name][2].get("layer_norm") and H > ALONE_NORM:
-            continue
         first = name == "peephole LSTM" and H == 64
         found += [_row(1 if first else 3, name, LOOP, H, B, against_loop)]
         found += [_row(2 if first else 4, name, SCAN, H, B, against_scan, T=256)]
