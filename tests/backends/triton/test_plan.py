@@ -16,14 +16,15 @@ SIZES = [(cell, H, B, dtype) for cell in ("lstm", "gru", "elman") for H in (1, 1
          for B in (1, 16, 33, 128, 1000) for dtype in (torch.bfloat16, torch.float32)]  # fmt: skip
 
 
+@pytest.mark.parametrize("back", [False, True])
 @pytest.mark.parametrize("cell, units, rows, dtype", SIZES)
-def test_programs_that_meet_are_all_there_and_read_all_columns(cell, units, rows, dtype):
+def test_programs_that_meet_are_all_there_and_read_all_columns(cell, units, rows, dtype, back):
     places = 132
-    plan = plan_for(trace(find_cell(cell)), units, rows, dtype, places, norm=False)
+    plan = plan_for(trace(find_cell(cell)), units, rows, dtype, places, back=back)
     by_units, by_rows, _ = plan.grid(rows, units)
     assert by_units * plan.BU >= units and by_rows * plan.BB >= rows
     if plan.form == "spread":
-        assert by_units * (plan.blocks or by_rows) <= places
+        assert 0 < by_units * plan.blocks <= places and plan.BK % plan.ways == 0
     if plan.form == "alone":
         assert by_units == 1 and plan.BK == plan.BU >= units
     elif plan.hold:
@@ -43,7 +44,7 @@ def test_heads_that_are_normalised_together_meet():
 
 
 def test_without_a_known_gpu_no_program_waits_for_another():
-    plan = plan_for(trace(find_cell("lstm")), 768, 16, torch.float16, 0, norm=False)
+    plan = plan_for(trace(find_cell("lstm")), 768, 16, torch.float16, 0)
     assert plan.form == "steps" and str(plan) == "one launch per step"
 
 
@@ -51,7 +52,7 @@ def test_it_says_that_every_step_is_a_launch(monkeypatch):
     monkeypatch.setattr(kernel, "places_on", lambda device: 8)
     traced, x = trace(find_cell("lstm")), torch.zeros(1, 64, 3)
     with pytest.warns(kernel.LaunchWarning, match="LSTM of 900 units takes one launch per step"):
-        kernel.plan(traced, x, (900, 900), 64, norm=False, tell=True)
+        kernel.plan(traced, x, (900, 900), 64, norm=False, back=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kernel.plan(traced, x, (64, 64), 64, norm=False, tell=True)
+        kernel.plan(traced, x, (64, 64), 64, norm=False, back=False)

@@ -20,20 +20,20 @@ class Threaded(InterpreterBuilder):
     """The interpreter's operations; which program asks is told by its thread."""
 
     here = threading.local()
-    size = (1, 1, 1)
+    size: tuple[int, ...] = (1, 1, 1)
 
     @property
     def grid_idx(self) -> tuple[int, int, int]:
         return self.here.place
 
     @property
-    def grid_dim(self) -> tuple[int, int, int]:
+    def grid_dim(self) -> tuple[int, ...]:
         return self.size
 
-    def set_grid_idx(self, *_: int) -> None:
+    def set_grid_idx(self, x: int, y: int, z: int) -> None:
         """Each thread has its own."""
 
-    def set_grid_dim(self, *_: int) -> None:
+    def set_grid_dim(self, nx: int, ny: int, nz: int) -> None:
         """That of the whole launch."""
 
 

@@ -75,7 +75,7 @@ def _plan(traced: Traced, weights: Weights, x: Tensor) -> Plan:
     units = len(weights.b) // len(traced.gates)
     head = units if weights.blocks is None else weights.blocks.shape[1]
     norm = weights.gain_r is not None and bool(traced.recurrent)
-    return kernel.plan(traced, x, (units, head), x.shape[1], norm=norm)
+    return kernel.plan(traced, x, (units, head), x.shape[1], norm=norm, back=True, tell=False)
 
 
 def _autocast(x: Tensor) -> torch.dtype | None:

@@ -73,13 +73,15 @@ def minimum(a, b):
 
 
 @triton.jit
-def meet(counter, goal):
-    """All programs of a group wait until `goal` of them have come, and then see what the others wrote.
-
-    Who waits only reads: additions of 0 would queue with the ones of those who come.
-    """
+def come(counter):
+    """This program's part of a meeting is done: whoever sees it counted, sees what it wrote before."""
     tl.debug_barrier()
     tl.atomic_add(counter, 1, sem="release", scope="gpu")
+
+
+@triton.jit
+def wait(counter, goal):
+    """Until `goal` programs have come; who waits only reads, for additions of 0 would queue with those who come."""
     while tl.load(counter, volatile=True) < goal:
         pass
     tl.atomic_add(counter, 0, sem="acquire", scope="gpu")
@@ -87,10 +89,17 @@ def meet(counter, goal):
 
 
 @triton.jit
+def meet(counter, goal):
+    """All programs of a group wait until `goal` of them have come, and then see what the others wrote."""
+    come(counter)
+    wait(counter, goal)
+
+
+@triton.jit
 def joined(counts, means, rests):
     """Mean and sum of squared distances from it, (B, 1), of parts (B, P) that have so many values, so far spread
     (Chan, Golub & LeVeque 1983, doi:10.1080/00031305.1983.10483115)."""
     count = tl.sum(counts, 1, keep_dims=True)
-    mean = tl.sum(counts * means, 1, keep_dims=True) / count
+    mean = tl.sum(counts * means, 1, keep_dims=True) / count  # pyright: ignore[reportOperatorIssue]
     apart = means - mean
     return mean, tl.sum(rests + counts * apart * apart, 1, keep_dims=True)

@@ -37,7 +37,7 @@ class Span(NamedTuple):
 
 @dataclass
 class Frame:
-    """One call: its sizes, its plan, and what every launch is given.
+    """One call: its sizes, its plan by kernel, and what every launch is given.
 
     units, head  H, and those of them that R joins; wide: the dtype of sums and states
     """
@@ -45,7 +45,7 @@ class Frame:
     traced: Traced
     given: Given
     how: Manner
-    plan: Plan
+    plans: Mapping[str, Plan]
     rows: int
     units: int
     head: int
@@ -58,17 +58,20 @@ class Frame:
         wide = torch.float64 if given.x.dtype == torch.float64 else torch.float32
         head = units if given.R is None else given.R.shape[1]
         norm = given.gain is not None and bool(traced.recurrent)
-        found = plan(traced, given.x, (units, head), rows, norm=norm, tell=True)
-        return cls(traced, given, how, found, rows, units, head, wide)
+        plans = {
+            name: plan(traced, given.x, (units, head), rows, norm=norm, back=name == "backward")
+            for name in ("forward", "backward")
+        }
+        return cls(traced, given, how, plans, rows, units, head, wide)
 
     @property
     def norm(self) -> bool:
         """Whether R h is normalised."""
         return self.given.gain is not None and bool(self.traced.recurrent)
 
-    def grid(self) -> tuple[int, int, int]:
-        """Programs by the units of a head, by sequences and by heads."""
-        return self.plan.grid(self.rows, self.head, self.units // self.head)
+    def grid(self, name: str) -> tuple[int, int, int]:
+        """A kernel's programs by the units of a head, by sequences and by heads."""
+        return self.plans[name].grid(self.rows, self.head, self.units // self.head)
 
     def spans(self) -> list[Span]:
         """The steps in one piece, or in segments of which each is computed again in backward; in the order of time."""
@@ -98,10 +101,10 @@ class Frame:
 
     def launch(self, name: str, span: Span, tensors: Mapping[str, Tensor | None], **flags: Any) -> None:
         """Runs a kernel over a span; a tensor that is not there is stood in for by another, and never read."""
-        plan, given, grid = self.plan, self.given, self.grid()
+        plan, given, grid = self.plans[name], self.given, self.grid(name)
         kernel = self.kernel(name)
         zone, like = self._zone(span), given.x if given.R is None else given.R
-        found: dict[str, Any] = {"R": given.R, "b_r": given.b_r, "gain": given.gain, "params": given.params}
+        found: dict[str, Any] = {"R": self.matrix(name), "b_r": given.b_r, "gain": given.gain, "params": given.params}
         found = {key: None if t is None else t.contiguous() for key, t in found.items()}
         found |= {**tensors, "drop": self.how.drop, "lengths": span.lengths, "counters": None, "told": None}
         found |= {f"zone_{i}": z for i, z in enumerate(zone or [None] * len(given.state))}
@@ -112,38 +115,43 @@ class Frame:
         steps = span.last - span.first
         found |= {"steps": steps, "rows": self.rows}
         found |= {"zone_step": self.rows * self.units * moving, "zone_row": self.units * moving}
-        found |= {**self.constants(), **flags}
-        for (begin, end), group in product(self._turns(steps), range(0, grid[1], plan.blocks or grid[1])):
+        found |= {**self.constants(name), **flags}
+        turns = [(n, n + 1) for n in range(steps)] if plan.form == "steps" else [(0, steps)]
+        blocks, options = plan.blocks or grid[1], self.options(name)
+        for (begin, end), group in product(turns, range(0, grid[1], blocks)):
             found |= {"begin": begin, "end": end, "group": group}
-            here = grid[0], min(plan.blocks or grid[1], grid[1] - group), grid[2]
-            kernel[here](*(like if found[key] is None else found[key] for key in kernel.arg_names), **self.options())
+            here = grid[0], min(blocks, grid[1] - group), grid[2]
+            kernel[here](*(like if found[key] is None else found[key] for key in kernel.arg_names), **options)
 
-    def _turns(self, steps: int) -> list[tuple[int, int]]:
-        """First and last + 1 of the steps of each launch."""
-        return [(n, n + 1) for n in range(steps)] if self.plan.form == "steps" else [(0, steps)]
+    def matrix(self, name: str) -> Tensor | None:
+        """R, for backward each of its blocks transposed: the numbers that a product sums over lie side by side."""
+        R = self.given.R
+        return R if R is None or name == "forward" else R.unflatten(0, (-1, self.head)).mT.flatten(0, 1)
 
     def kernel(self, name: str) -> Any:
         """The cell's forward or backward kernel, in the form that the plan has."""
-        return getattr(kernels(self.traced, self.plan.chunks), name + "_scan" * (self.plan.form == "scan"))
+        plan = self.plans[name]
+        return getattr(kernels(self.traced, plan.chunks), name + "_scan" * (plan.form == "scan"))
 
-    def constants(self) -> dict[str, Any]:
+    def constants(self, name: str) -> dict[str, Any]:
         """What is compiled in, but for KEEP."""
-        plan, how = self.plan, self.how
+        plan, how = self.plans[name], self.how
         found: dict[str, Any] = {"H": self.units, "D": self.head, "WIDE": _dtype(self.wide), "FORM": plan.form}
-        found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "HOLD": plan.hold}
-        by_units, _, heads = self.grid()
-        found["PARTS"] = power(by_units * heads)
+        found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "WAYS": plan.ways, "HOLD": plan.hold}
+        by_units, _, heads = self.grid(name)
+        found |= {"PARTS": power(by_units * heads), "WAYS": plan.ways}
         found |= {"PRECISION": self._precision(), "REVERSE": how.reverse, "NORM": self.norm}
         found |= {"DROP": how.drop is not None, "LENGTHS": how.lengths is not None}
         return found | {"ZONE": any(z is not None for z in how.zone)}
 
-    def options(self) -> dict[str, Any]:
+    def options(self, name: str) -> dict[str, Any]:
         """How it is compiled and launched."""
-        if self.plan.form != "spread":
-            return {"num_warps": self.plan.warps}
+        plan = self.plans[name]
+        if plan.form != "spread":
+            return {"num_warps": plan.warps}
         # Refused by the driver rather than waiting for ever; what others write at a step is not to be fetched ahead.
-        found = {"num_warps": self.plan.warps, "launch_cooperative_grid": True}
-        return found | ({"num_stages": 1} if self.plan.hold else {})
+        found = {"num_warps": plan.warps, "launch_cooperative_grid": True}
+        return found | ({"num_stages": 1} if plan.hold else {})
 
     def _zone(self, span: Span) -> list[Tensor]:
         """What each state keeps, (n, B, H) or (1, H); [] without zoneout."""
@@ -163,7 +171,7 @@ class Frame:
 
     def feed(self, state: Tensor) -> Tensor | None:
         """Where programs that share the units pass h on: two slots (2, B, H), written and read in turn."""
-        if self.plan.form in ("alone", "scan"):
+        if self.plans["forward"].form in ("alone", "scan"):
             return None
         h = state[0] if self.how.drop is None else state[0] * self.how.drop
         return torch.stack([h, h]).to(self.given.x.dtype)
@@ -180,10 +188,12 @@ class Frame:
         return Kept(z, zr, zn, None, (kept, scales))
 
 
-def plan(traced: Traced, x: Tensor, sizes: tuple[int, int], rows: int, *, norm: bool, tell: bool = False) -> Plan:
+def plan(
+    traced: Traced, x: Tensor, sizes: tuple[int, int], rows: int, *, norm: bool, back: bool, tell: bool = True
+) -> Plan:
     """The layout on x's device for (units, units of a head); `tell`: warns where every step is a launch of its own."""
     places, (units, head) = places_on(x.device), sizes
-    found = plan_for(traced, head, rows, x.dtype, places, norm=norm, heads=units // head)
+    found = plan_for(traced, head, rows, x.dtype, places, norm=norm, heads=units // head, back=back)
     if tell and found.form == "steps" and places:
         text = f"{traced.name} of {units} units takes one launch per step, several times slower: its programs would "
         text += f"have to be on the GPU at once, and there is room for {places}. Use fewer units."
@@ -256,7 +266,7 @@ class Sums:
     def of(cls, frame: Frame, grads: Sequence[Tensor], *, x_too: bool) -> Sums:
         """Nothing yet but the gradients of the last state."""
         given, wide = frame.given, frame.wide
-        blocks = frame.grid()[1]
+        blocks = frame.grid("backward")[1]
 
         def zeros(count: int) -> Tensor:
             return given.x.new_zeros(blocks, max(count, 1), frame.units, dtype=wide)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -15,10 +15,18 @@ from elman.graph import Traced
 
 ALONE = 1 << 17
 """bytes of R up to which one program holds all of it, and no program waits for another"""
-HELD = 1 << 16
-"""bytes of R that a program keeps on the chip from step to step; more is read anew at each, from the nearest cache"""
+ROOM = 220 << 10
+"""bytes of shared memory that the operands of a program's products may take, of 227 KB on an H100 or H200"""
 COLUMNS = 128
 """columns of R in a piece of the product, of 16 bits; of wider numbers fewer"""
+STAGES = 3
+"""pieces that are on the chip at once where they are read in a loop"""
+NEAR = 0.3
+"""what a byte from the chip costs beside one from the cache that all share: estimated, not measured"""
+MEETING = 200 << 10
+"""bytes that a program could fetch while programs meet, 2 µs: estimated, not measured"""
+SIZES = (16, 32, 64)
+"""sequences and units of a program, as a product of 16 × 8 × 16 numbers takes them"""
 
 
 FORMS = {
@@ -42,7 +50,7 @@ class Plan:
     BK      columns of R in a piece of the product
     hold    whether a program's part of R stays on the chip, in so many `chunks`; else pieces are read in a loop
     warps   of a program
-    blocks  of sequences in a launch, 0 for all: where programs have to be on the chip at once, more go one after another
+    blocks  of sequences in a launch, 0 for all: of programs that meet no more than are on the chip at once
     """
 
     form: str
@@ -58,22 +66,35 @@ class Plan:
         """Programs by the units of a head, by sequences and by heads."""
         return -(-units // self.BU), rows if self.form == "scan" else -(-rows // self.BB), heads
 
+    @property
+    def ways(self) -> int:
+        """Parts of a sum over the columns of a piece, one for each warp."""
+        return 1 if self.form == "alone" else min(self.warps, self.BK // 16)
+
     def __str__(self) -> str:
         return FORMS[self.form]
 
 
 def plan_for(
-    traced: Traced, units: int, rows: int, dtype: torch.dtype, places: int, *, norm: bool, heads: int = 1
+    traced: Traced,
+    units: int,
+    rows: int,
+    dtype: torch.dtype,
+    places: int,
+    *,
+    norm: bool = False,
+    heads: int = 1,
+    back: bool = False,
 ) -> Plan:
-    """The layout for so many units of each head, and sequences.
+    """The layout for so many units of each head, and sequences; `back`: of the backward pass.
 
     places  programs that the GPU holds at once, 0 if that is not known
 
     >>> from elman.cells import LSTM
     >>> from elman.graph import trace
-    >>> small, large = (plan_for(trace(LSTM()), H, 32, torch.bfloat16, 132, norm=False) for H in (64, 512))
+    >>> small, large = (plan_for(trace(LSTM()), H, 32, torch.bfloat16, 132) for H in (64, 512))
     >>> small.form, large.form, large.grid(32, 512)
-    ('alone', 'spread', (32, 1, 1))
+    ('alone', 'spread', (32, 2, 1))
     """
     size, wide, wanted = dtype.itemsize, max(16, power(units)), _forced.get("form")
     recurrent = len(traced.recurrent)
@@ -84,19 +105,50 @@ def plan_for(
     fits = recurrent * wide * wide * size <= ALONE
     if fits and not (norm and heads > 1) if wanted is None else wanted == "alone":
         return _changed(Plan("alone", 16, wide, wide, 1, fits, warps=8 if wide > 64 else 4))
-    BB = min(max(16, power(rows)), 64)
-    BK = COLUMNS // max(size // 2, 1)
-    chunks = -(-units // BK)
-    warps = 8 if BB * size > 64 else 4  # else sums of so many sequences do not fit into registers
-    for BU in (16, 32, 64):
-        hold = recurrent * BU * chunks * BK * size <= HELD
-        plan = Plan("spread", BB, BU, BK, chunks if hold else 1, hold, warps)
-        if math.prod(plan.grid(rows, units, heads)) <= places and wanted != "steps":
-            return _changed(plan)
-    by_units, _, _ = plan.grid(rows, units, heads)
-    if by_units * heads <= places and wanted != "steps":
-        return _changed(replace(plan, blocks=places // (by_units * heads)))
-    return _changed(Plan("spread" if wanted == "spread" else "steps", BB, 32, BK, 1, False, warps))
+    twice = dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32
+    shape = Shape(units, rows, heads, recurrent, size, 2 if twice else 1, back)
+    found = [shape.plan(BB, BU, hold, places) for BB, BU, hold in product(SIZES, SIZES, (True, False))]
+    plans = [p for p in found if shape.bytes(p) <= ROOM and (p.blocks or wanted == "spread")]
+    if not plans or wanted == "steps":
+        return _changed(replace(shape.plan(16, 16, hold=False, places=0), form="steps"))
+    return _changed(min(plans, key=shape.work))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What programs share: units of each head, sequences, heads, gates with a part of R, bytes of a number.
+
+    parts  in which R is held: an exact product of float32 has its leading bits and the rest
+    """
+
+    units: int
+    rows: int
+    heads: int
+    gates: int
+    size: int
+    parts: int
+    back: bool
+
+    def plan(self, BB: int, BU: int, hold: bool, places: int) -> Plan:
+        """Programs of so many sequences and units, in blocks that are on the GPU at once; 0 if not even one is."""
+        BK = 2 * COLUMNS // self.size
+        chunks = -(-self.units // BK) if hold else 1
+        plan = Plan("spread", BB, BU, BK, chunks, hold, warps=8 if BB * BU * self.size > 1024 else 4)
+        by_units, blocks, heads = plan.grid(self.rows, self.units, self.heads)
+        return replace(plan, blocks=min(places // (by_units * heads), blocks))
+
+    def bytes(self, plan: Plan) -> int:
+        """Shared memory of the operands: R's part and h forwards, R's part and the gradients of all gates backwards."""
+        R = (self.gates if self.back else power(self.gates)) * plan.BU * self.parts
+        other = (self.gates if self.back else 1) * plan.BB
+        return (R + other) * plan.BK * (plan.chunks if plan.hold else STAGES) * self.size
+
+    def work(self, plan: Plan) -> float:
+        """What a step costs: bytes that a program fetches, those of a held R from near it; and a meeting, as bytes."""
+        R = self.gates * plan.BU * (NEAR if plan.hold else 1.0)
+        other = plan.BB * (self.gates if self.back else 1)
+        _, blocks, _ = plan.grid(self.rows, self.units)
+        return ((R + other) * self.units * self.size + MEETING) * -(-blocks // max(plan.blocks, 1))
 
 
 def places_on(device: torch.device) -> int:
@@ -121,7 +173,7 @@ def forced(form: str | None = None, **parts: dict[str, Any]) -> Iterator[None]:
     >>> from elman.cells import GRU
     >>> from elman.graph import trace
     >>> with forced(alone={"BB": 64}):
-    ...     plan_for(trace(GRU()), 32, 8, torch.float32, 0, norm=False).BB
+    ...     plan_for(trace(GRU()), 32, 8, torch.float32, 0).BB
     64
     """
     before = dict(_forced)

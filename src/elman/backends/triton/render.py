@@ -13,6 +13,7 @@ from functools import partial
 from importlib import resources
 
 from elman.backends.linear import transition
+from elman.backends.triton.plan import power
 from elman.graph import Graph, Traced
 from elman.graph.expression import INFIX
 
@@ -44,7 +45,9 @@ HEAD = '''"""{name}, written by elman: do not edit."""
 import triton
 import triton.language as tl
 
-from elman.backends.triton.functions import expm1, joined, log1p, maximum, meet, minimum, power, sigmoid, sign, tanh
+from elman.backends.triton.functions import (
+    come, expm1, joined, log1p, maximum, meet, minimum, power, sigmoid, sign, tanh, wait,
+)
 '''
 
 
@@ -67,6 +70,8 @@ def render(traced: Traced, chunks: int = 1) -> str:
         _function("cell_forward", [*x, *q, *s, *p], traced.forward, reads, list(cell.states)),
         _function("cell_backward", [*x, *q, *s, *p, *c], traced.backward, reads, results),
     ]
+    if traced.recurrent:
+        functions.append(_parted(len(traced.recurrent)))
     linear = transition(traced)
     if linear is None:
         del texts["scan"]
@@ -97,13 +102,15 @@ def ranges_of(traced: Traced, chunks: int) -> dict[str, list[dict[str, int]]]:
         # Not repeated: how many there are.
         "GATES": [{"GATES": len(traced.gates)}],
         "RECURRENT": [{"RECURRENT": len(traced.recurrent)}],
+        "PADDED": [{"PADDED": power(len(traced.recurrent))}],
         "APARTS": [{"APARTS": len(traced.apart)}],
         "PARAMS": [{"PARAMS": len(cell.params)}],
     }
 
 
 def expand(text: str, ranges: Mapping[str, list[dict[str, int]]]) -> str:
-    """A loop's text, its lines repeated as `ranges` says; EACH(name) is one after another in the same line.
+    """A loop's text, its lines repeated as `ranges` says; EACH(name) is one after another in the same line, and what
+    is given to none of them is no line.
 
     >>> print(expand("EACH(x_GATE) = f(EACH(s_STATE) 0)", {"GATE": [{"GATE": 0}, {"GATE": 1}], "STATE": []}))
     x_0, x_1 = f(0)
@@ -125,7 +132,9 @@ def _repeated(line: str, ranges: Mapping[str, list[dict[str, int]]]) -> Iterator
         return "".join(f"{one}, " for one in _written(match[1], ranges))
 
     line = re.sub(r"EACH\((\w+)\) ?", listed, line)
-    return _written(re.sub(r",  ?=", " =", line), ranges)
+    if line.lstrip().startswith("="):
+        return iter(())
+    return _written(re.sub(r",  ?=(?!=)", " =", line), ranges)
 
 
 def _written(text: str, ranges: Mapping[str, list[dict[str, int]]]) -> Iterator[str]:
@@ -163,6 +172,20 @@ def _function(name: str, given: list[str], graph: Graph, reads: Mapping[str, str
     outs = [value[graph.outputs[r]] + ("" if graph.outputs[r] in wide else " + blank") for r in results]
     inside = "\n".join(f"    {line}" for line in [*lines, f"return {', '.join(outs)}"])
     return f"@triton.jit\ndef {name}({', '.join([*given, 'blank'])}):\n{inside}"
+
+
+def _parted(count: int) -> str:
+    """A device function that takes (B, U·P) apart into the first of P (B, U), whose columns lie side by side."""
+    levels, names = power(count).bit_length() - 1, ["whole"]
+    lines = [f"whole = tl.reshape(whole, (BB, BU{', 2' * levels}))"]
+    for _ in range(levels):
+        # The last axis is the lowest bit of the number.
+        found = [(f"{name}0", f"{name}1") for name in names]
+        lines += [f"{low}, {high} = tl.split({name})" for name, (low, high) in zip(names, found, strict=True)]
+        names = [low for low, _ in found] + [high for _, high in found]
+    names = sorted(names, key=lambda name: name.removeprefix("whole")[::-1])
+    inside = "\n".join(f"    {line}" for line in [*lines, f"return {', '.join(names[:count])},"])
+    return f"@triton.jit\ndef parted(whole, BB: tl.constexpr, BU: tl.constexpr):\n{inside}"
 
 
 def _expression(op: str, given: list[str]) -> str:

@@ -95,11 +95,12 @@ def floor(lab: Lab, point: Point, cell: Any) -> dict[str, float]:
     traced = trace(cell)
     size, gates = DTYPES[point.dtype].itemsize, len(traced.gates)
     rate, speed = _bandwidth(lab.device), _product(lab.device, point.dtype)
-    plan = plan_for(traced, point.H, point.B, DTYPES[point.dtype], places_on(lab.device), norm=False)
+    back = point.mode == TRAINING
+    plan = plan_for(traced, point.H, point.B, DTYPES[point.dtype], places_on(lab.device), back=back)
     numbers = point.B * point.H
     # Forward reads z and writes it, y and the inner states; backward reads those and d_y and writes z.
     streams = numbers * (size * (2 * gates + 1 + len(traced.apart)) + 4 * (len(traced.cell.states) - 1))
-    if point.mode == TRAINING:
+    if back:
         streams += numbers * size * (1 + len(traced.apart))
     met = _meeting(lab.device, plan.grid(point.B, point.H)[0]) if plan.form == "spread" else 0.0
     work = flops(INFERENCE, 1, point.B, 0, point.H, 0, len(traced.recurrent))

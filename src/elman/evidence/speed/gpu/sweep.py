@@ -52,11 +52,10 @@ def against_default(form: str, parts: dict[str, Any], lab: Lab, point: Point) ->
     exact = Recurrent(point.cell, point.F, point.H, batch_first=False, backend="eager")
     exact.load_state_dict(net.to(kind).state_dict())
     side, places = lab.side(net, point), places_on(lab.device)
-    plan = plan_for(trace(CATALOGUE[point.cell]()), point.H, point.B, kind, places, norm=False)
-    tried = _fitting(replace(plan, form=form, **parts), point)
-    units, groups, _ = tried.grid(point.B, point.H)
-    if form == "spread" and units * groups > max(places, 1):
-        point.problem = f"{units * groups} programs are not on the GPU at once"
+    plan = plan_for(trace(CATALOGUE[point.cell]()), point.H, point.B, kind, places)
+    tried = _fitting(replace(plan, form=form, **parts), point, places)
+    if form == "spread" and not tried.blocks and not lab.dry:
+        point.problem = f"{tried.grid(point.B, point.H)[0]} programs are not on the GPU at once"
         return point
     changed: dict[str, Any] = {plan.form: asdict(tried)}
     with forced(**changed):
@@ -73,6 +72,9 @@ def against_default(form: str, parts: dict[str, Any], lab: Lab, point: Point) ->
     return point
 
 
-def _fitting(plan: Plan, point: Point) -> Plan:
-    """A plan whose chunks of R fit its other parts."""
-    return replace(plan, chunks=-(-point.H // plan.BK) if plan.hold else 1) if plan.form == "spread" else plan
+def _fitting(plan: Plan, point: Point, places: int) -> Plan:
+    """A plan whose chunks of R, and blocks of sequences, fit its other parts."""
+    if plan.form != "spread":
+        return plan
+    chunks = -(-point.H // plan.BK) if plan.hold else 1
+    return replace(plan, chunks=chunks, blocks=places // plan.grid(point.B, point.H)[0])
