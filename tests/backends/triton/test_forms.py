@@ -18,14 +18,15 @@ FORMS = {
     "steps, R held": {"alone": STEPS | {"hold": True, "chunks": 2}},
     "steps, R read": {"alone": STEPS | {"hold": False, "chunks": 1}},
     "scan": {"scan": {"BB": 4, "BU": 16}},
+    "scan, shared": {"scan": {"BB": 2, "BU": 16, "fill": 99}},
 }
 OPTIONS = {
     "plain": {},
     "all at once": {"zoneout": 0.3, "recurrent_dropout": 0.3, "bidirectional": True, "checkpoint": 3},
 }
 LENGTHS = [5, 0, 3]
-PAIRS = [(cell, form) for cell in ("gru", "users_own") for form in FORMS if form != "scan"]
-PAIRS += [("minlstm", "scan"), ("leaky", "scan")]
+PAIRS = [(cell, form) for cell in ("gru", "users_own") for form in FORMS if "scan" not in form]
+PAIRS += [("minlstm", "scan"), ("leaky", "scan"), ("minlstm", "scan, shared")]
 
 
 def assert_equal(rnn, x, lengths, **forms):
@@ -64,9 +65,12 @@ def test_every_cell_in_every_form_it_has(cell, options, lengths):
         assert_equal(rnn, torch.randn(3, 9, 3, dtype=torch.float64), lengths, **plan)
 
 
-def test_a_scan_of_two_states_over_several_pieces():
-    rnn = make(CELLS["lru"], "eager", hidden=3)
-    assert_equal(rnn, torch.randn(2, 7, 3, dtype=torch.float64), [7, 4], scan={"BB": 4, "BU": 4})
+@pytest.mark.parametrize("fill", [0, pytest.param(12, marks=pytest.mark.slow)])
+def test_a_scan_of_two_states_over_several_pieces(fill, monkeypatch):
+    rnn = make(CELLS["lru"], "eager", {"bidirectional": bool(fill), "zoneout": 0.3}, hidden=3)
+    with together(monkeypatch) as counts:
+        assert_equal(rnn, torch.randn(2, 11, 3, dtype=torch.float64), [11, 4], scan={"BB": 2, "BU": 4, "fill": fill})
+    assert max(counts) == (6 if fill else 2), "three spans of four steps, of two sequences"
 
 
 @pytest.mark.parametrize("cell, dtype", [("lstm", torch.float16), ("mingru", torch.bfloat16)])

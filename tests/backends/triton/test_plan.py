@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 
-from elman.backends.triton import kernel
+from elman.backends.triton import frame
 from elman.backends.triton.plan import plan_for
 from elman.cells import find_cell
 from elman.graph import trace
@@ -49,10 +49,10 @@ def test_without_a_known_gpu_no_program_waits_for_another():
 
 
 def test_it_says_that_every_step_is_a_launch(monkeypatch):
-    monkeypatch.setattr(kernel, "places_on", lambda device: 8)
+    monkeypatch.setattr(frame, "places_on", lambda device: 8)
     traced, x = trace(find_cell("lstm")), torch.zeros(1, 64, 3)
-    with pytest.warns(kernel.LaunchWarning, match="LSTM of 900 units takes one launch per step"):
-        kernel.plan(traced, x, (900, 900), 64, norm=False, back=False)
+    with pytest.warns(frame.LaunchWarning, match="LSTM of 900 units takes one launch per step"):
+        frame.plan(traced, x, (900, 900), 64, norm=False, back=False)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        kernel.plan(traced, x, (64, 64), 64, norm=False, back=False)
+        frame.plan(traced, x, (64, 64), 64, norm=False, back=False)

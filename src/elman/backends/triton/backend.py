@@ -11,6 +11,7 @@ from torch import Tensor
 from elman.backends.base import Pass, Weights, refuse_tracing, refuse_transforms, watched
 from elman.backends.operator import ENGINES, through
 from elman.backends.triton import kernel
+from elman.backends.triton.frame import plan
 from elman.backends.triton.modules import interpreted, missing
 from elman.backends.triton.plan import Plan
 from elman.graph import Traced
@@ -75,7 +76,7 @@ def _plan(traced: Traced, weights: Weights, x: Tensor) -> Plan:
     units = len(weights.b) // len(traced.gates)
     head = units if weights.blocks is None else weights.blocks.shape[1]
     norm = weights.gain_r is not None and bool(traced.recurrent)
-    return kernel.plan(traced, x, (units, head), x.shape[1], norm=norm, back=True, tell=False)
+    return plan(traced, x, (units, head), x.shape[1], norm=norm, back=True, tell=False)
 
 
 def _autocast(x: Tensor) -> torch.dtype | None:

@@ -25,6 +25,8 @@ NEAR = 0.3
 """what a byte from the chip costs beside one from the cache that all share: estimated, not measured"""
 MEETING = 200 << 10
 """bytes that a program could fetch while programs meet, 2 µs: estimated, not measured"""
+FILL = 4
+"""programs of a scan for each multiprocessor: estimated, not measured"""
 SIZES = (16, 32, 64)
 """sequences and units of a program, as a product of 16 × 8 × 16 numbers takes them"""
 
@@ -51,6 +53,7 @@ class Plan:
     hold    whether a program's part of R stays on the chip, in so many `chunks`; else pieces are read in a loop
     warps   of a program
     blocks  of sequences in a launch, 0 for all: of programs that meet no more than are on the chip at once
+    fill    of a scan: programs that keep the GPU busy; so many share the steps where there are fewer
     """
 
     form: str
@@ -61,10 +64,23 @@ class Plan:
     hold: bool
     warps: int = 4
     blocks: int = 0
+    fill: int = 0
 
     def grid(self, rows: int, units: int, heads: int = 1) -> tuple[int, int, int]:
         """Programs by the units of a head, by sequences and by heads."""
         return -(-units // self.BU), rows if self.form == "scan" else -(-rows // self.BB), heads
+
+    def split(self, steps: int, programs: int) -> tuple[int, int]:
+        """Spans into which the steps of a scan are cut, and steps of a span, whole pieces; of at least two of them.
+
+        >>> busy, alone = (Plan("scan", 64, 32, 16, 1, False, fill=fill) for fill in (528, 0))
+        >>> busy.split(65536, 8), alone.split(99, 1)
+        ((64, 1024), (1, 128))
+        """
+        pieces = -(-steps // self.BB)
+        many = max(1, min(-(-self.fill // programs), pieces // 2))
+        each = -(-pieces // many)
+        return -(-pieces // each), each * self.BB
 
     @property
     def ways(self) -> int:
@@ -99,12 +115,12 @@ def plan_for(
     size, wide, wanted = dtype.itemsize, max(16, power(units)), _forced.get("form")
     recurrent = len(traced.recurrent)
     if transition(traced) is not None:
-        return _changed(Plan("scan", 64, min(32, wide), 16, 1, False))
+        return _changed(Plan("scan", 64, min(32, wide), 16, 1, False, fill=FILL * places))
     if not recurrent:
         return _changed(Plan("alone", min(16, power(rows)), min(64, wide), 16, 1, True))
     fits = recurrent * wide * wide * size <= ALONE
     if fits and not (norm and heads > 1) if wanted is None else wanted == "alone":
-        return _changed(Plan("alone", 16, wide, wide, 1, fits, warps=8 if wide > 64 else 4))
+        return _changed(Plan("alone", 16, wide, wide, 1, fits, warps=min(max(wide // 8, 4), 16)))
     twice = dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32
     shape = Shape(units, rows, heads, recurrent, size, 2 if twice else 1, back)
     found = [shape.plan(BB, BU, hold, places) for BB, BU, hold in product(SIZES, SIZES, (True, False))]

@@ -104,6 +104,7 @@ def ranges_of(traced: Traced, chunks: int) -> dict[str, list[dict[str, int]]]:
         "RECURRENT": [{"RECURRENT": len(traced.recurrent)}],
         "PADDED": [{"PADDED": power(len(traced.recurrent))}],
         "APARTS": [{"APARTS": len(traced.apart)}],
+        "STATES": [{"STATES": len(cell.states)}],
         "PARAMS": [{"PARAMS": len(cell.params)}],
     }
 
@@ -134,7 +135,8 @@ def _repeated(line: str, ranges: Mapping[str, list[dict[str, int]]]) -> Iterator
     line = re.sub(r"EACH\((\w+)\) ?", listed, line)
     if line.lstrip().startswith("="):
         return iter(())
-    return _written(re.sub(r",  ?=(?!=)", " =", line), ranges)
+    line = re.sub(r",  ?=(?!=)", " =", line)
+    return _written(line.rstrip(", ") if line.lstrip().startswith("return") else line, ranges)
 
 
 def _written(text: str, ranges: Mapping[str, list[dict[str, int]]]) -> Iterator[str]:
@@ -184,7 +186,7 @@ def _parted(count: int) -> str:
         lines += [f"{low}, {high} = tl.split({name})" for name, (low, high) in zip(names, found, strict=True)]
         names = [low for low, _ in found] + [high for _, high in found]
     names = sorted(names, key=lambda name: name.removeprefix("whole")[::-1])
-    inside = "\n".join(f"    {line}" for line in [*lines, f"return {', '.join(names[:count])},"])
+    inside = "\n".join(f"    {line}" for line in [*lines, f"return {', '.join(names[:count])}"])
     return f"@triton.jit\ndef parted(whole, BB: tl.constexpr, BU: tl.constexpr):\n{inside}"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from elman.backends.triton.kernel import Frame
+from elman.backends.triton.frame import Frame
 from elman.backends.triton.modules import missing
 from elman.errors import OptionError
 from elman.evidence.speed.clock import Call, quartiles
