@@ -49,8 +49,8 @@ def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, ce
         )
     data = _data(model, run, file)
     found = diagnose(model, data)
-    print(found)
-    _write(found, f"Diagnosis of {run.resolve().name}", RunFolder(run))
+    print(f"{found}\n\nMeasured on {file.name}: on other data, as those of a report, it may be otherwise.")
+    _write(found, f"Diagnosis of {run.resolve().name}", RunFolder(run), file.name)
     if apply and not found.verdict.remedies:
         print("Nothing to apply: there is no remedy for what is no fault of the gradient.")
     elif apply:
@@ -79,7 +79,7 @@ def _of_cell(name: str, out: Path | None) -> None:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        _write(found, f"Diagnosis of {type(cell).__name__}", RunFolder(out))
+        _write(found, f"Diagnosis of {type(cell).__name__}", RunFolder(out), "noise")
 
 
 def _data(model: Any, run: Path, file: Path) -> Any:
@@ -101,9 +101,9 @@ def _data(model: Any, run: Path, file: Path) -> Any:
     return X, y
 
 
-def _write(found: Diagnosis, title: str, folder: RunFolder) -> None:
-    report = Report(title, sections={"Gradients through time": to_html(found)})
-    folder.write_text("diagnosis.json", json.dumps(found.to_json(), indent=1))
+def _write(found: Diagnosis, title: str, folder: RunFolder, on: str) -> None:
+    report = Report(title, sections={"Gradients through time": to_html(found, on)})
+    folder.write_text("diagnosis.json", json.dumps({"on": on, **found.to_json()}, indent=1))
     folder.write_text("diagnosis.html", report.to_html())
     print(f"\nPictures: {folder.path / 'diagnosis.html'}")
 

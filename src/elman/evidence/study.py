@@ -161,7 +161,10 @@ def _about(forecaster: Forecaster, test: Backtest, board: Scoreboard) -> About:
     panel, windows = test.panel, len(test.windows)
     ends = [min(t[0] for t in panel.times), max(t[-1] for t in panel.times)]
     first, last = (str(e.astype("datetime64[m]")).replace("T", " ") if e.dtype.kind == "M" else str(e) for e in ends)
-    data = f"{len(panel)} series, {int(panel.lengths.sum())} steps of {panel.freq} from {first} to {last}."
+    data = (
+        f"{len(panel)} series with {int(panel.lengths.sum())} time steps in all, at frequency {panel.freq}, "
+        f"from {first} to {last}."
+    )
     ids = f"Series: {', '.join(panel.ids[:NAMED])}{f', and {len(panel) - NAMED} others' * (len(panel) > NAMED)}."
     names = ", ".join([*panel.past, *panel.future, *panel.static])
     split = (
