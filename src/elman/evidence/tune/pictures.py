@@ -171,8 +171,10 @@ def _table(tuned: Tuned) -> str:
 def _amount(tuned: Tuned) -> str:
     states = [trial.state for trial in tuned.trials]
     failed = [trial.reason for trial in tuned.trials if trial.state == "failed"]
+    pruned = states.count("pruned")
+    were = "was given up because it was" if pruned == 1 else "were given up because they were"
     text = (
-        f"{len(states)} trials, of which {states.count('pruned')} were given up because they were behind the median of "
+        f"{len(states)} trials, of which {pruned} {were} behind the median of "
         "the others. They learned from a part of the training data and were validated on the rest; nothing of the test "
         "data was seen."
     )
