@@ -27,6 +27,7 @@ from elman.evidence.diagnose.picture import to_html
 from elman.evidence.diagnose.remedies import R2, try_remedies
 from elman.evidence.report import Report
 from elman.evidence.tune.search import STUDY
+from elman.files import make_folder
 from elman.recurrent import Recurrent
 from elman.training.run import RunFolder
 
@@ -38,6 +39,10 @@ def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, ce
     """The verdict on the terminal; numbers and pictures beside the run; with `apply`, a mended run."""
     run = Path(name)
     if not run.is_dir():
+        if file is not None or run.is_file():
+            raise OptionError(
+                f"elman diagnose: {name}: expected a run folder, got none. Write elman diagnose RUN FILE."
+            )
         _of_cell(load_cells(cells, name), out)
         return
     load_cells(cells, None)
@@ -78,7 +83,7 @@ def _of_cell(name: str, out: Path | None) -> None:
     for row in rows:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         _write(found, f"Diagnosis of {type(cell).__name__}", RunFolder(out), "noise")
 
 
@@ -97,7 +102,8 @@ def _data(model: Any, run: Path, file: Path) -> Any:
     else:
         X, y, _ = read_examples(file, columns, each_step=model.per_step)
     if y is None:
-        raise OptionError(f"{file}: labels are needed to follow the loss back. Give a file with {columns.label!r}.")
+        mend = "such as the run learned from" if columns.label is None else f"with a column {columns.label!r}"
+        raise OptionError(f"{file}: labels are needed to follow the loss back, got none. Give a file {mend}.")
     return X, y
 
 

@@ -23,6 +23,7 @@ from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
 from elman.evidence.explain.example_page import to_html
 from elman.evidence.explain.kinds import explain_example
+from elman.files import make_folder
 from elman.training.run import RunFolder
 
 HISTORY = "history"
@@ -62,7 +63,7 @@ def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | No
     if out is None:
         folder = RunFolder(run)
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         folder = RunFolder(out)
     kept = {"run": run.resolve().name, "example": called, **found.to_json()}
     folder.write_text("explanation.json", json.dumps(kept, indent=1))
