@@ -71,6 +71,9 @@ def run_export(
         raise OptionError(f"elman export: --int8, --main and --on are for --to c, got --to {to}. Leave them out.")
     load_cells(cells, None)
     model = load(run)
+    if isinstance(model, Forecaster):
+        more = "more than a recurrent stack and a head: it cannot be exported. Use elman stream, or elman serve"
+        raise OptionError(f"elman export: {run} holds a forecaster, which is {more}.")
     wanted = re.sub(r"\W", "_", run.resolve().name, flags=re.ASCII)
     folder, name = out or run / "export", name or (wanted if wanted[0].isalpha() else f"run_{wanted}")
     make_folder(folder)
