@@ -107,9 +107,7 @@ def judge(
         says = "" if explained is None else f"; the net explains {max(explained, 0):.0%}"
         none = "neither a linear reading of these nor one of pairs of steps can tell"
         return Verdict(None, f"{reached}; how far the data need it, {none}{says}.")
-    net, also = "" if explained is None else f", the net {max(explained, 0):.0%}", f" {given}".rstrip()
-    counted = f"the data need {_steps(need.steps)} for {KEPT:.0%} of what can be explained"
-    wanted = f"{counted} ({need.reading} explains {need.explained:.0%}{net})"
+    wanted, also = _wanted(need, explained), f" {given}".rstrip()
     if not found and coverage(flows, -(-need.steps // stride), each_step=each_step) < ENOUGH:
         reach = _reach(flows, each_step=each_step) * stride
         lost = f"{LEFT:.0%} of it is left after {_steps(reach)}"
@@ -127,6 +125,13 @@ def judge(
             None, f"The gradient is not at fault: {reached[0].lower()}{reached[1:]}, {wanted}.{also} {mend}."
         )
     return Verdict(None, f"No fault found: {reached[0].lower()}{reached[1:]}, {wanted}.{also}")
+
+
+def _wanted(need: Need, explained: float | None) -> str:
+    """How many steps the data need, for how much, and what was explained at all."""
+    net = "" if explained is None else f", the net {max(explained, 0):.0%}"
+    counted = f"the data need {_steps(need.steps)} for {KEPT:.0%} of what can be explained"
+    return f"{counted} ({need.reading} explains {need.explained:.0%}{net})"
 
 
 def coverage(flows: Sequence[Flow], needed: int, *, each_step: bool) -> float:
