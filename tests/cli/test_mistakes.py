@@ -36,7 +36,7 @@ MISTAKES = {
     "serve run --port 99999": "elman serve: --port must be in 0 to 65535, got 99999.",
     "classify sized.csv --label size --sequence id --time t --out new": "y must be classes, got",
     "compare classify sized.csv --label size --sequence id --time t --seeds 1 --out new": "y must be classes, got",
-    "compare classify sized.csv --label id --sequence id --time t --cell lstmm": "unknown cell 'lstmm', did you mean 'lstm'?",
+    "compare classify sized.csv --label id --sequence id --time t --cell lstmm": "did you mean 'lstm'?",
     "tune classify sized.csv --method genetic": "elman tune: --method must be search or evolve, got 'genetic'.",
     "predict run none.npz": "no such file",
     "generate run": "holds a SequenceClassifier. Use it so: elman predict run",
