@@ -125,7 +125,9 @@ def test_dates_and_missing_levels():
 
 def test_training_curve_skips_what_is_not_a_number():
     records = [{"step": 1, "loss": 5.0}, {"step": 2, "loss": float("nan")}, {"step": 3}, {"step": 4, "loss": 0.1}]
-    axes = plot_training(records).axes[0]
+    figure = plot_training(records)
+    assert figure is not None and plot_training(records[:3]) is None, "a point is no curve"
+    axes = figure.axes[0]
     assert axes.get_xlabel() == "step" and axes.get_yscale() == "log"
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [5.0, 0.1]
 

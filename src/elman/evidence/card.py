@@ -138,14 +138,18 @@ def flat(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (name, value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False))
         for name, value in _settings(settings)
-        if value is not None
+        if _is_set(value)
     ]
 
 
 def unset(settings: Mapping[str, Any]) -> list[str]:
     """The others, in a sentence; [] where there are none. Such a setting is off, or is found from the data."""
-    names = [name for name, value in _settings(settings) if value is None]
+    names = [name for name, value in _settings(settings) if not _is_set(value)]
     return [f"Without a value of its own: {', '.join(names)}."] if names else []
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and not (isinstance(value, (list, tuple, Mapping)) and not value)
 
 
 def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

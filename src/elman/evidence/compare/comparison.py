@@ -151,8 +151,8 @@ class Comparison(Board):
         return (
             f"{self.units} test {self.unit}, {seeds} seed{'s' if seeds > 1 else ''}. p: how easily chance alone sets a "
             f"model as far from the first line, {self.rows[0].model}, as it is. It is tested over test data and seeds "
-            f"at once, and corrected for all {pairs} pairs (Holm); the more its seeds differ (±), the larger it is, so "
-            "that a worse model may have a larger p."
+            f"at once, and corrected for all {pairs} pairs (Holm); the more a model's seeds differ (±), the "
+            "larger, so that a worse model may have a larger p."
             + (" So few starts tell little: give more seeds." if seeds < FEW else "")
         )
 

@@ -93,6 +93,7 @@ def plot_arguments(tuned: Tuned) -> Figure:
     down = -(-len(names) // across)
     with rc_context(STYLE):
         figure = Figure(figsize=(1.0 + 3.1 * across, 0.5 + 2.4 * down), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.12)  # pyright: ignore[reportOptionalMemberAccess] # ticks at two ends
         grid = figure.subplots(down, across, squeeze=False, sharey=True)
         for number, axes in enumerate(grid.flat):
             if number >= len(names):
