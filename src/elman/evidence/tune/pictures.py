@@ -92,8 +92,8 @@ def plot_arguments(tuned: Tuned) -> Figure:
     across = min(COLUMNS, len(names))
     down = -(-len(names) // across)
     with rc_context(STYLE):
-        figure = Figure(figsize=(1.0 + 3.1 * across, 0.5 + 2.4 * down), layout="constrained")
-        figure.get_layout_engine().set(w_pad=0.12)  # pyright: ignore[reportOptionalMemberAccess] # ticks at two ends
+        figure = Figure(figsize=(1.0 + 3.1 * across, 0.5 + 2.4 * down))
+        figure.set_layout_engine("constrained", w_pad=0.12)  # else the ticks at two ends meet
         grid = figure.subplots(down, across, squeeze=False, sharey=True)
         for number, axes in enumerate(grid.flat):
             if number >= len(names):
