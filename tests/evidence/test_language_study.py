@@ -131,7 +131,7 @@ def test_wrong_calls_are_one_line(verses, tmp_path):
         ((verses, "--resume"), "--resume needs the run to go on with"),
         ((run, "--steps", 3), "--steps is for when it learns from a FILE"),
         ((run, "--top-p", 2), "--top-p must be in (0, 1]"),
-        ((run, "--max-new-tokens", 0), "max_new_tokens must be a whole number"),
+        ((run, "--max-new-tokens", 0), "--max-new-tokens must be a whole number"),
         ((tmp_path,), "not a whole elman run folder"),
         ((tmp_path / "rolls", "--prompt", "a"), "--prompt is text, and this run reads piano rolls"),
         ((tmp_path / "rolls", "--top-k", 3), "frames of notes take do_sample and temperature alone, got top_k"),
