@@ -36,6 +36,21 @@ def write_atomic(path: Path, content: bytes) -> None:
         remove(aside)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder and those above it, if they are not there; raises RunError where there can be none.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     make_folder(Path(file.name, "out"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    elman.errors.RunError: ...out: could not be written, got Not a directory; nothing was kept. Make ...
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise write_failure(folder, problem) from problem
+
+
 def sync_folder(folder: Path) -> None:
     """Makes a rename inside `folder` survive a power cut (POSIX; other systems offer no such call)."""
     if os.name != "posix":

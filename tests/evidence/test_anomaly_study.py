@@ -65,7 +65,7 @@ def test_measures_by_hand():
     assert row.scores["delay"] == np.inf  # the median of 1 and never
     assert board.rows[1].scores["F1"] == 0.0
     assert board.stretches == 2
-    assert board.tested == "twentieths of a sequence"
+    assert board.tested == "pieces (each sequence is cut into 20)"
 
 
 def test_the_verdict_is_a_paired_test_over_sequences():
@@ -76,7 +76,7 @@ def test_the_verdict_is_a_paired_test_over_sequences():
     won = AnomalyBoard.build({"LSTM": said(*good), "z-score": said(*bad)}, truth, network="LSTM", rate=0.01)
     assert won.network_wins
     assert won.rows[1].test.count == 30
-    assert won.verdict().startswith("LSTM wins: its F1 is higher than that of the best baseline, z-score (F1 0.9")
+    assert won.verdict().startswith("LSTM wins: its F1 is higher than that of the best baseline, z-score (F1: LSTM 0.9")
     lost = AnomalyBoard.build({"LSTM": said(*bad), "z-score": said(*good)}, truth, network="LSTM", rate=0.01)
     assert "the z-score baseline wins: don't use this model" in lost.verdict()
     tied = AnomalyBoard.build({"LSTM": said(*good), "z-score": said(*good)}, truth, network="LSTM", rate=0.01)

@@ -66,10 +66,7 @@ def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
         measure(Order(tmp_path, ROOT))
     answer = CliRunner().invoke(app, ["bench", "gpu-vs-cpu", "--out", str(tmp_path)])
     assert answer.exit_code == 2 and not answer.stdout and not list(tmp_path.iterdir())
-    assert (
-        answer.stderr.startswith("elman: elman bench gpu-vs-cpu: expected a CUDA GPU")
-        and answer.stderr.count("\n") == 1
-    )
+    assert answer.stderr.startswith("elman bench gpu-vs-cpu: expected a CUDA GPU") and answer.stderr.count("\n") == 1
 
 
 def test_an_unknown_part_is_named(tmp_path):

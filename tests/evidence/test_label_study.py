@@ -30,7 +30,7 @@ def test_the_net_wins_only_if_it_is_better_and_that_is_no_chance():
     assert won.network_wins
     assert won.verdict() == (
         "LSTM wins: its accuracy is higher than that of the best baseline, majority "
-        "(accuracy 1.000 against 0.500, p < 0.001)."
+        "(accuracy: LSTM 1.000, majority 0.500; p < 0.001)."
     )
     nearly = np.zeros(200, int)
     nearly[1] = 1

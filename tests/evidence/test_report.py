@@ -78,7 +78,8 @@ def test_all_user_text_is_escaped(page):
     html = page.to_html()
     assert "<script" not in html and html.count("&lt;script&gt;") >= 5
     card = page.to_markdown()
-    assert "<script" not in card and "cell.sizes | [1, 2]" in card and "nothing | null" in card
+    assert "<script" not in card and "cell.sizes | [1, 2]" in card and "null" not in card
+    assert "Without a value of its own: nothing." in card and "Without a value of its own: nothing." in html
 
 
 def test_verdict_heads_page_and_card(page):
@@ -124,7 +125,9 @@ def test_dates_and_missing_levels():
 
 def test_training_curve_skips_what_is_not_a_number():
     records = [{"step": 1, "loss": 5.0}, {"step": 2, "loss": float("nan")}, {"step": 3}, {"step": 4, "loss": 0.1}]
-    axes = plot_training(records).axes[0]
+    figure = plot_training(records)
+    assert figure is not None and plot_training(records[:3]) is None, "a point is no curve"
+    axes = figure.axes[0]
     assert axes.get_xlabel() == "step" and axes.get_yscale() == "log"
     assert np.asarray(axes.lines[0].get_ydata()).tolist() == [5.0, 0.1]
 
@@ -184,5 +187,8 @@ def test_a_run_says_the_same_in_page_and_card(tmp_path):
     model = elman.SequenceClassifier(hidden_size=4, max_steps=3)
     label_study(model, Examples.split(X, y, 0.3, 0), tmp_path / "run", title="toy")
     page, card = ((tmp_path / "run" / name).read_text() for name in ("report.html", "card.md"))
+    headings = re.findall("<h2>(.*?)</h2>", page)
+    assert headings.index("Where it errs") < headings.index("Data") < headings.index("Configuration")
+    assert "Measured on the 9 sequences that it was judged by" in page and "9 sequences that it was judged by" in card
     assert "a random share of 0.3, by seed 0" in page and "a random share of 0.3, by seed 0" in card
     assert "SHA-256 of what was learned from" in page

@@ -32,7 +32,9 @@ def test_a_clear_win_is_told_as_one():
     truth, histories = windows()
     found = board({"last value": noisy(truth, 3.0), "LSTM": noisy(truth, 0.1, 2)}, truth, histories)
     assert found.network_wins and found.rows[0].model == "LSTM"
-    assert found.verdict().startswith("LSTM wins: its error is lower than that of the best baseline, last value (MASE ")
+    assert found.verdict().startswith(
+        "LSTM wins: its error is lower than that of the best baseline, last value (MASE: LSTM "
+    )
 
 
 def test_a_tie_is_told_as_a_tie():
@@ -48,7 +50,7 @@ def test_a_tie_is_told_as_a_tie():
 def test_a_lost_case_is_told_in_exactly_these_words():
     truth, histories = windows()
     found = board({"seasonal naive": noisy(truth, 0.1), "LSTM": noisy(truth, 1.0, 2)}, truth, histories)
-    assert found.verdict().startswith("the seasonal naive forecast wins: don't use this model (MASE ")
+    assert found.verdict().startswith("the seasonal naive forecast wins: don't use this model (MASE: LSTM ")
 
 
 def test_of_equal_forecasts_the_simpler_stands_first():

@@ -41,7 +41,9 @@ def test_the_board_tells_who_is_nearer_to_the_truth():
     found = {"always": Written(truth[:1] * 20), "LSTM": Written([*truth[:-1], last])}
     board = TextBoard.build(found, truth, network="LSTM", kind="translation")
     assert [row.model for row in board.rows] == ["LSTM", "always"]
-    assert board.sentence().startswith("LSTM wins: its BLEU is higher than that of the best baseline, always (BLEU ")
+    assert board.sentence().startswith(
+        "LSTM wins: its BLEU is higher than that of the best baseline, always (BLEU: LSTM "
+    )
     errors = TextBoard.build(found, truth, network="LSTM", kind="transcript")
     assert errors.rows[0].scores["word errors"] == pytest.approx(1 / 120)
     with pytest.raises(DataError, match="must have 20 texts, got 1"):

@@ -80,7 +80,7 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_resume(tmp_path, number):
     process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said
-    assert "--resume" in said and str(folder) in said and said.count("\n") == 1
+    assert "resume=True" in said and str(folder) in said and said.count("\n") == 1
     found = Checkpoint.load(folder)
     assert found is not None and f"step {found.notes['standing']['step']}," in said
     assert len((folder / "metrics.jsonl").read_bytes()) == found.notes["metrics_bytes"]

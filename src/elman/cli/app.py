@@ -33,15 +33,18 @@ def command(run: Callable[..., None], place: typer.Typer = app) -> Callable[...,
 
     @functools.wraps(run)
     def answered(**options: Any) -> None:
+        from elman.cli.spoken import spoken
         from elman.errors import ElmanError
 
         try:
             run(**options)
         except ElmanError as problem:
-            print(f"elman: {problem}", file=sys.stderr)
+            told = spoken(str(problem), run)
+            print(told if told.startswith("elman ") else f"elman: {told}", file=sys.stderr)
             raise typer.Exit(2) from None
         except KeyboardInterrupt as problem:  # training's own says how to go on
-            print(f"\nelman: {problem if problem.args else 'stopped.'}", file=sys.stderr)
+            told = spoken(str(problem), run) if problem.args else "stopped."
+            print(f"\nelman: {told}", file=sys.stderr)
             raise typer.Exit(getattr(problem, "exit_code", 130)) from None
 
     return place.command()(answered)

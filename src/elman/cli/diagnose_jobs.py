@@ -27,6 +27,7 @@ from elman.evidence.diagnose.picture import to_html
 from elman.evidence.diagnose.remedies import R2, try_remedies
 from elman.evidence.report import Report
 from elman.evidence.tune.search import STUDY
+from elman.files import make_folder
 from elman.recurrent import Recurrent
 from elman.training.run import RunFolder
 
@@ -38,6 +39,10 @@ def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, ce
     """The verdict on the terminal; numbers and pictures beside the run; with `apply`, a mended run."""
     run = Path(name)
     if not run.is_dir():
+        if file is not None or run.is_file():
+            raise OptionError(
+                f"elman diagnose: {name}: expected a run folder, got none. Write elman diagnose RUN FILE."
+            )
         _of_cell(load_cells(cells, name), out)
         return
     load_cells(cells, None)
@@ -49,8 +54,8 @@ def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, ce
         )
     data = _data(model, run, file)
     found = diagnose(model, data)
-    print(found)
-    _write(found, f"Diagnosis of {run.resolve().name}", RunFolder(run))
+    print(f"{found}\n\nMeasured on {file.name}: on other data, as those of a report, it may be otherwise.")
+    _write(found, f"Diagnosis of {run.resolve().name}", RunFolder(run), file.name)
     if apply and not found.verdict.remedies:
         print("Nothing to apply: there is no remedy for what is no fault of the gradient.")
     elif apply:
@@ -78,8 +83,8 @@ def _of_cell(name: str, out: Path | None) -> None:
     for row in rows:
         print("  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
-        _write(found, f"Diagnosis of {type(cell).__name__}", RunFolder(out))
+        make_folder(out)
+        _write(found, f"Diagnosis of {type(cell).__name__}", RunFolder(out), "noise")
 
 
 def _data(model: Any, run: Path, file: Path) -> Any:
@@ -97,13 +102,14 @@ def _data(model: Any, run: Path, file: Path) -> Any:
     else:
         X, y, _ = read_examples(file, columns, each_step=model.per_step)
     if y is None:
-        raise OptionError(f"{file}: labels are needed to follow the loss back. Give a file with {columns.label!r}.")
+        mend = "such as the run learned from" if columns.label is None else f"with a column {columns.label!r}"
+        raise OptionError(f"{file}: labels are needed to follow the loss back, got none. Give a file {mend}.")
     return X, y
 
 
-def _write(found: Diagnosis, title: str, folder: RunFolder) -> None:
-    report = Report(title, sections={"Gradients through time": to_html(found)})
-    folder.write_text("diagnosis.json", json.dumps(found.to_json(), indent=1))
+def _write(found: Diagnosis, title: str, folder: RunFolder, on: str) -> None:
+    report = Report(title, sections={"Gradients through time": to_html(found, on)})
+    folder.write_text("diagnosis.json", json.dumps({"on": on, **found.to_json()}, indent=1))
     folder.write_text("diagnosis.html", report.to_html())
     print(f"\nPictures: {folder.path / 'diagnosis.html'}")
 

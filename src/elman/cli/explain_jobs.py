@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,8 @@ from elman.data import Columns, read_corpus, read_examples, read_table
 from elman.data.examples import read_names
 from elman.data.inputs import Names
 from elman.data.pairs import read_one, read_pairs
+from elman.data.table import TABLES
+from elman.data.text_file import file_kind
 from elman.errors import OptionError
 from elman.estimators import AnomalyDetector, Forecaster, LanguageModel, load
 from elman.estimators.base import Estimator, of_kind
@@ -20,6 +23,7 @@ from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
 from elman.evidence.explain.example_page import to_html
 from elman.evidence.explain.kinds import explain_example
+from elman.files import make_folder
 from elman.training.run import RunFolder
 
 HISTORY = "history"
@@ -28,12 +32,17 @@ FILES = {".csv", ".tsv", ".npz", ".mat", ".ts", ".parquet", ".jsonl", ".conll", 
 """suffixes of what is meant to be a file, where there is none of that name"""
 
 
+SHOWN = 40
+"""letters of a text in the heading of its page"""
+
+
 class Asked(NamedTuple):
-    """An example, how it is called, and the names of its features where they are known."""
+    """An example, how it is called, and the names of its features and the times of its steps where they are known."""
 
     x: Any
     called: str
     names: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
 
 
 def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | None, out: Path | None) -> None:
@@ -45,22 +54,27 @@ def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | No
     found = explain_example(model, asked.x, step)
     if asked.names and len(asked.names) == len(found.features):
         found = replace(found, features=asked.names)
+    if asked.times and len(asked.times) == len(asked.x):
+        found = found.at_times(asked.times)
+    called = asked.called
+    if found.watched is not None:  # a part of a signal
+        called += f", {'' if asked.times else 'steps '}{found.steps[0]} to {found.steps[-1]}"
     print(found)
     if out is None:
         folder = RunFolder(run)
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         folder = RunFolder(out)
-    kept = {"run": run.resolve().name, "example": asked.called, **found.to_json()}
+    kept = {"run": run.resolve().name, "example": called, **found.to_json()}
     folder.write_text("explanation.json", json.dumps(kept, indent=1))
-    folder.write_text("explanation.html", to_html(found, f"Why {run.resolve().name} says so of {asked.called}"))
+    folder.write_text("explanation.html", to_html(found, f"Why {run.resolve().name} says so of {called}"))
     print(f"\nPictures: {folder.path / 'explanation.html'}")
 
 
 def _of_sequences(run: Path, model: Any, on: str, row: int) -> Asked:
     """A row of a file of sequences, or the text itself."""
     if _is_text(run, model, on):
-        return Asked(on, "a text")
+        return Asked(on, repr(textwrap.shorten(on, SHOWN, placeholder=" …")))
     columns, each_step = kept_columns(run), getattr(model, "per_step", False)
     return _row_of(on, row, columns, read_examples(Path(on), columns, each_step=each_step)[0])
 
@@ -69,13 +83,20 @@ def _of_signals(run: Path, model: Any, on: str, row: int) -> Asked:
     """A signal of a table whose rows are steps."""
     _file(run, on)
     columns = kept_columns(run)
-    return _row_of(on, row, columns, read_examples(Path(on), columns, each_step=True, one=True)[0])
+    X = read_examples(Path(on), columns, each_step=True, one=True)[0]
+    asked = _row_of(on, row, columns, X)
+    if len(X) == 1 and columns.sequence is None:
+        asked = asked._replace(called=Path(on).name)
+    if columns.time is None or file_kind(Path(on)) not in (*TABLES, ".jsonl"):
+        return asked
+    told = read_examples(Path(on), replace(columns, label=columns.time), each_step=True, one=True)[1][row]
+    return asked._replace(times=tuple(f"{columns.time} {t}" if str(t).isdecimal() else str(t) for t in told))
 
 
 def _of_texts(run: Path, model: TextEstimator, on: str, row: int) -> Asked:
     """What a row or a line holds or names; a sound or a picture itself; or the text itself."""
     if _is_text(run, model, on):
-        return Asked(on, "a text")
+        return Asked(on, repr(textwrap.shorten(on, SHOWN, placeholder=" …")))
     alone = read_one(Path(on))
     if alone is not None:
         return Asked(alone, Path(on).name)
@@ -86,7 +107,7 @@ def _of_texts(run: Path, model: TextEstimator, on: str, row: int) -> Asked:
 def _of_pieces(run: Path, model: LanguageModel, on: str, row: int) -> Asked:
     """A text or a roll of a corpus, or the text itself."""
     if model.inputs_ is not None and _is_text(run, model, on):
-        return Asked(on, "a text")
+        return Asked(on, repr(textwrap.shorten(on, SHOWN, placeholder=" …")))
     _file(run, on)
     return _row_of(on, row, Columns(), read_corpus(on).pieces)
 

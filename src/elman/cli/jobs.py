@@ -117,7 +117,10 @@ def kept_columns(run: Path, *, labelled: bool = False) -> Columns:
 
 def talk() -> dict[str, Any]:
     """How a study reports to a terminal: `progress`, a bar for each training, and `say`, lines on stderr."""
-    return {"progress": lambda: progress_for("auto"), "say": Console(stderr=True, highlight=False).print}
+    return {
+        "progress": lambda: progress_for("auto"),
+        "say": Console(stderr=True, highlight=False, soft_wrap=True).print,
+    }
 
 
 def print_board(board: Board) -> None:

@@ -16,6 +16,7 @@ from elman.data.text_file import decode, read_bytes
 from elman.errors import MissingExtraError, OptionError
 from elman.estimators import Forecaster, load
 from elman.estimators.sequences.base import SequenceEstimator
+from elman.files import make_folder
 from elman.live.lines import answers
 from elman.live.redis_store import SCHEMES
 from elman.live.sessions import Sessions
@@ -23,6 +24,9 @@ from elman.steps import Causal, Stream
 
 if TYPE_CHECKING:
     from elman.export import Exported
+
+PORTS = 65535
+"""the greatest number of a port"""
 
 
 def run_stream(run: Path, state: Path | None, every: int, series: str | None, cells: Path | None) -> None:
@@ -67,9 +71,12 @@ def run_export(
         raise OptionError(f"elman export: --int8, --main and --on are for --to c, got --to {to}. Leave them out.")
     load_cells(cells, None)
     model = load(run)
+    if isinstance(model, Forecaster):
+        more = "more than a recurrent stack and a head: it cannot be exported. Use elman stream, or elman serve"
+        raise OptionError(f"elman export: {run} holds a forecaster, which is {more}.")
     wanted = re.sub(r"\W", "_", run.resolve().name, flags=re.ASCII)
     folder, name = out or run / "export", name or (wanted if wanted[0].isalpha() else f"run_{wanted}")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     options = {"weights": "int8" if int8 else "float32", "main": main} | _examples(model, run, on)
     known[to](model, folder, name, **(options if to == "c" else {}))
 
@@ -158,6 +165,8 @@ def run_server(
         from elman.live.server import create_app, create_apps
     except ImportError as problem:
         raise MissingExtraError(f"elman serve: needs {problem.name}. pip install 'elman[serve]'") from None
+    if not 0 <= port <= PORTS:
+        raise OptionError(f"elman serve: --port must be in 0 to {PORTS}, got {port}. 0 takes any that is free.")
     if token is None and not _is_loopback(host):
         raise OptionError(f"elman serve: --host {host} can be reached by others, so it needs a token: --token WORD.")
     names = [re.sub(r"[{}]", "_", run.resolve().name) for run in runs]  # braces mean something in a route

@@ -132,7 +132,7 @@ def run_tune(
             estimator = changed(estimator, **fixed(estimator, search))
             space = make_space(estimator, search, how["only"])
             data = _begin(asked, estimator, folder, how["trials"], resume=resume)
-            say = partial(talk()["say"], soft_wrap=True)
+            say = talk()["say"]
             say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
             counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
             ready = partial(load_cells, asked.cells, first)

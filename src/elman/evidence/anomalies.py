@@ -168,7 +168,8 @@ def _delays(alarms: Array, truth: Array) -> Array:
 
 def unit_of(truth: Sequence[Array]) -> str:
     """What `wrong` gives a number for each of."""
-    return "twentieths of a sequence" if len(truth) < ENOUGH and any(len(t) > 1 for t in truth) else "sequences"
+    cut = len(truth) < ENOUGH and any(len(t) > 1 for t in truth)
+    return f"pieces (each sequence is cut into {PIECES})" if cut else "sequences"
 
 
 def wrong(alarms: Sequence[Array], truth: Sequence[Array]) -> Array:

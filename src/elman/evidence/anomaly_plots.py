@@ -67,8 +67,7 @@ def plot_watch(plot: WatchPlot) -> Figure:
     from matplotlib.ticker import MaxNLocator
 
     steps = np.arange(plot.begin, plot.begin + len(plot.scores))
-    width = plot.limit - plot.calm
-    scores = (plot.scores - plot.calm) / (width if width > 0 else 1.0)
+    scores = in_thresholds(plot.scores, plot.calm, plot.limit)
     features = _features(plot)
     with rc_context(STYLE):
         figure = Figure(figsize=(7.2, 2.6 + 1.3 * len(features)), layout="constrained")
@@ -80,9 +79,7 @@ def plot_watch(plot: WatchPlot) -> Figure:
             axes.spines["bottom"].set_visible(False)
         above[0].margins(y=0.16)
         _mark_alarms(above[0], steps, scores > 1)
-        _draw_score(below, steps, scores)
-        dress(below, "", "step", "score / threshold")
-        _scale(below, scores)
+        draw_score(below, steps, scores)
         below.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
         if plot.truth is not None:
             for axes in (*above, below):
@@ -104,13 +101,22 @@ def _draw_signal(axes: Any, steps: Array, plot: WatchPlot, feature: int) -> None
     _line(axes, steps, plot.signal[:, feature], color=HISTORY, linewidth=0.9)
 
 
-def _draw_score(axes: Any, steps: Array, scores: Array) -> None:
+def in_thresholds(scores: Array, calm: float, limit: float) -> Array:
+    """Scores so that 0 is that of a usual step, and 1 the threshold."""
+    width = limit - calm
+    return (scores - calm) / (width if width > 0 else 1.0)
+
+
+def draw_score(axes: Any, steps: Array, scores: Array) -> None:
+    """The scores, as `in_thresholds` gives them; what is above the threshold is filled."""
     _line(axes, steps, scores, color=HISTORY, linewidth=1.0)
     axes.axhline(1.0, color=QUIET, linewidth=1.0, linestyle=(0, (4, 2)), label="threshold")
     places, _, high = _bins(steps, scores)
     if (high > 1).any():
         filled = {"color": FORECAST, "alpha": 0.75, "linewidth": 0, "label": "alarm", "interpolate": True}
         axes.fill_between(places, 1.0, high, where=high > 1, **filled)
+    dress(axes, "", "step", "score / threshold")
+    _scale(axes, scores)
 
 
 def _name(plot: WatchPlot, feature: int) -> str:

@@ -92,7 +92,8 @@ class Board(ABC):
             return f"{self.network} was scored alone: no baseline, no verdict."
         mine, theirs = self.value(next(row for row in self.rows if row.is_network)), self.value(best)
         p, other = best.test.p_value, f"{best.model}{self.noun}"
-        numbers = f"{self.measure()} {text(mine, 3)} against {text(theirs, 3)}, {self.chance(p)}"
+        both = f"{self.network} {text(mine, 3)}, {best.model} {text(theirs, 3)}"
+        numbers = f"{self.measure()}: {both}; {self.chance(p)}"
         if self.network_wins:
             better = f"{self.measure()} is higher" if self.higher else "error is lower"
             return f"{self.network} wins: its {better} than that of the best baseline, {best.model} ({numbers})."

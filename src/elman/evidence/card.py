@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -77,6 +77,7 @@ def card(report: Report, manifest: Mapping[str, Any]) -> str:
     if report.configuration:
         lines = [f"| {markdown_cell(k)} | {markdown_cell(v)} |" for k, v in flat(report.configuration)]
         parts += ["## Configuration", "\n".join(["| setting | value |", "| --- | --- |", *lines])]
+        parts += [markdown_line(line) for line in unset(report.configuration)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -128,16 +129,35 @@ def _again(manifest: Mapping[str, Any]) -> list[str]:
     return ["## Reproduce", f"```bash\n{command}\n```", "\n".join(f"- {row}" for row in rows)]
 
 
-def flat(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Settings as names and texts; nested ones with dots."""
-    rows: list[tuple[str, str]] = []
+def flat(settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Settings that have a value, as names and texts; nested ones with dots.
+
+    >>> flat({"cell": {"name": "lstm", "heads": None}, "sizes": [1, 2]}), unset({"cell": {"heads": None}})
+    ([('cell.name', 'lstm'), ('sizes', '[1, 2]')], ['Without a value of its own: cell.heads.'])
+    """
+    return [
+        (name, value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False))
+        for name, value in _settings(settings)
+        if _is_set(value)
+    ]
+
+
+def unset(settings: Mapping[str, Any]) -> list[str]:
+    """The others, in a sentence; [] where there are none. Such a setting is off, or is found from the data."""
+    names = [name for name, value in _settings(settings) if not _is_set(value)]
+    return [f"Without a value of its own: {', '.join(names)}."] if names else []
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and not (isinstance(value, (list, tuple, Mapping)) and not value)
+
+
+def _settings(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in settings.items():
         if isinstance(value, Mapping) and value:
-            rows += flat(value, f"{prefix}{key}.")
+            yield from _settings(value, f"{prefix}{key}.")
         else:
-            text = value if isinstance(value, str) else json.dumps(value, default=str, ensure_ascii=False)
-            rows.append((f"{prefix}{key}", text))
-    return rows
+            yield f"{prefix}{key}", value
 
 
 # -- what the studies say of their data ----------------------------------------------------------------------------

@@ -146,8 +146,9 @@ def label_report(title: str, estimator: SequenceEstimator, examples: Examples, j
     verdicts = []
     if estimator.body == "recurrent":
         found = diagnose(estimator, (examples.X_test, examples.y_test))
-        sections["Gradients through time"] = to_html(found)
-        verdicts += str(found).splitlines()
+        judged_by = f"the {len(examples.X_test)} sequences that it was judged by"
+        sections["Gradients through time"] = to_html(found, judged_by)
+        verdicts += [*str(found).splitlines(), f"The gradient was measured on {judged_by}."]
     return Report(
         title,
         scoreboard=judged.scoreboard,

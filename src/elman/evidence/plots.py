@@ -95,7 +95,7 @@ def plot_forecast(plot: ForecastPlot, *, horizons_shown: float = 2.5) -> Figure:
 
 
 def plot_training(records: Sequence[Mapping[str, Any]]) -> Figure | None:
-    """Every loss in the training records against the epoch (else the step): None where there is none to draw.
+    """Every loss in the training records against the epoch (else the step): None where none has two points.
 
     records: the lines of `metrics.jsonl`; a column is a loss when its name says so, numbers that aren't finite are
     skipped. The best value of each curve is marked. The axis is logarithmic when a loss falls more than twentyfold.
@@ -117,7 +117,7 @@ def plot_training(records: Sequence[Mapping[str, Any]]) -> Figure | None:
         curve = np.array(known, dtype=float).reshape(-1, 2)
         if np.isfinite(curve).all(axis=1).any():
             curves[name] = curve[np.isfinite(curve).all(axis=1)]
-    if not curves:
+    if all(len(curve) < 2 for curve in curves.values()):
         return None
     with rc_context(STYLE):
         figure = Figure(figsize=(5.4, 2.9), layout="constrained")
@@ -160,7 +160,7 @@ def dress(axes: Axes, title: str, x: str, y: str) -> None:
 def to_svg(figure: Figure, description: str) -> str:
     """A figure as inline SVG that scales, follows the page's theme and reads out `description`; no outside resource.
 
-    >>> svg = to_svg(plot_training([{"epoch": 1, "loss": 2.0}]), "loss & more")
+    >>> svg = to_svg(plot_training([{"epoch": 1, "loss": 2.0}, {"epoch": 2, "loss": 1.0}]), "loss & more")
     >>> svg.startswith("<svg"), 'aria-label="loss &amp; more"' in svg, "var(--ink)" in svg, "DOCTYPE" in svg
     (True, True, True, False)
     """

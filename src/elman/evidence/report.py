@@ -11,7 +11,7 @@ from string import Template
 from typing import Any
 
 from elman.evidence.board import Board
-from elman.evidence.card import About, card, flat, told
+from elman.evidence.card import About, card, flat, told, unset
 from elman.evidence.plots import ForecastPlot, plot_forecast, plot_training, to_svg
 from elman.training.run import RunFolder
 
@@ -51,7 +51,6 @@ class Report:
             mark = " win" if self.scoreboard.network_wins else ""
             verdict = f'<p class="verdict{mark}">{escape(self.scoreboard.sentence())}</p>'
             parts.append(_section("Scoreboard", self.scoreboard.to_html()))
-        parts += [_section(heading, _listed(lines)) for heading, lines in told(self.about, manifest).items()]
         if self.plots:
             pictures = "".join(_picture(plot) for plot in self.plots[:_MOST_PLOTS])
             parts.append(_section("Forecasts of the last window", f'<div class="plots">{pictures}</div>'))
@@ -62,12 +61,15 @@ class Report:
             parts.append(_section("Training", f'<div class="plots"><figure>{svg}</figure></div>'))
         if self.notes:
             parts.append(_section("Notes", _listed(self.notes)))
+        parts += [_section(heading, _listed(lines)) for heading, lines in told(self.about, manifest).items()]
         if self.configuration:
             rows = "".join(
                 f'<tr><th scope="row">{escape(key)}</th><td>{escape(value)}</td></tr>'
                 for key, value in flat(self.configuration)
             )
-            parts.append(_section("Configuration", f'<div class="scroll"><table class="settings">{rows}</table></div>'))
+            others = "".join(f'<p class="quiet">{escape(line)}</p>' for line in unset(self.configuration))
+            table = f'<div class="scroll"><table class="settings">{rows}</table></div>{others}'
+            parts.append(_section("Configuration", table))
         return template.substitute(
             title=escape(self.title), verdict=verdict, sections="\n".join(parts), version=escape(_version())
         )

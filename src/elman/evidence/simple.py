@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, StandardSca
 from elman.data.inputs import Names, as_numbers, is_text
 from elman.estimators.base import changed
 from elman.estimators.sequences.base import SequenceEstimator
-from elman.estimators.sequences.classifier import check_classes
+from elman.estimators.sequences.classifier import as_labels, check_classes
 
 Array = np.ndarray
 
@@ -31,7 +31,8 @@ def baselines(estimator: SequenceEstimator, X: Sequence[Any], y: Any) -> dict[st
     else:
         numbers = np.asarray(y).dtype.kind == "f" and not hasattr(estimator, "predict_proba")
         if not numbers:
-            check_classes(np.unique(y), f"{type(estimator).__name__}.fit")
+            where = f"{type(estimator).__name__}.fit"
+            check_classes(np.unique(as_labels(y, len(X), where)), where)
         guess = DummyRegressor() if numbers else DummyClassifier()
         linear = Ridge() if numbers else LogisticRegression(max_iter=1000)
         found = {"mean" if numbers else "majority": make_pipeline(_flat(), guess), "linear": _linear(X, linear)}

@@ -133,7 +133,7 @@ def study(
     if not (resume and run.finished):
         run.create(resume=resume)
     say(f"{title}: {len(panel)} series, {int(panel.lengths.sum())} steps, frequency {panel.freq}.")
-    say(f"Backtest: training on all but the last {n_windows} windows of {forecaster.horizon} steps.")
+    say(f"Backtest: training on all but the last {_windows(n_windows, forecaster.horizon)}.")
     training: dict[str, Any] = {"folder": folder / BACKTEST, "resume": resume, "progress": progress()}
     judged = judge(forecaster, panel, n_windows=n_windows, rivals=rivals, **training)
     say("Final model: training on all data.")
@@ -160,18 +160,32 @@ def make_report(title: str, forecaster: Forecaster, judged: Judged) -> Report:
 def _about(forecaster: Forecaster, test: Backtest, board: Scoreboard) -> About:
     panel, windows = test.panel, len(test.windows)
     ends = [min(t[0] for t in panel.times), max(t[-1] for t in panel.times)]
-    first, last = (str(e.astype("datetime64[m]")).replace("T", " ") if e.dtype.kind == "M" else str(e) for e in ends)
-    data = f"{len(panel)} series, {int(panel.lengths.sum())} steps of {panel.freq} from {first} to {last}."
+    first, last = (_shown(end) for end in ends)
+    data = (
+        f"{len(panel)} series with {int(panel.lengths.sum())} time steps in all, at frequency {panel.freq}, "
+        f"from {first} to {last}."
+    )
     ids = f"Series: {', '.join(panel.ids[:NAMED])}{f', and {len(panel) - NAMED} others' * (len(panel) > NAMED)}."
     names = ", ".join([*panel.past, *panel.future, *panel.static])
     split = (
-        f"The last {windows} windows of {forecaster.horizon} steps of each series. The model that was judged "
+        f"The last {_windows(windows, forecaster.horizon)} of each series. The model that was judged "
         f"({BACKTEST}/) had not seen them; the one that is kept has learned from all."
     )
     mine = next(row for row in board.rows if row.is_network)
     inside = f"Its 80 % interval held {mine.coverage80:.0%} of what came, its 95 % interval {mine.coverage95:.0%}."
     covariates = [f"Covariates: {names}."] if names else []
     return About([data, ids, *covariates], split, [inside], limits(board.windows, "windows"))
+
+
+def _windows(count: int, horizon: int) -> str:
+    return f"window of {horizon} steps" if count == 1 else f"{count} windows of {horizon} steps"
+
+
+def _shown(time: np.generic) -> str:
+    """A time as a reader writes it: of a day, no hour."""
+    if time.dtype.kind != "M":
+        return str(time)
+    return str(time.astype("datetime64[m]")).replace("T", " ").removesuffix(" 00:00")
 
 
 def plots_of(test: Backtest, series: int = PICTURES) -> list[ForecastPlot]:

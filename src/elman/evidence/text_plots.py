@@ -33,7 +33,7 @@ def plot_attention(source: Sequence[str], words: Sequence[str], looked: np.ndarr
         axes = figure.add_subplot()
         shades = LinearSegmentedColormap.from_list("looked", [(0, "#ffffff00"), (1, FORECAST)])
         axes.imshow(looked, cmap=shades, vmin=0, vmax=1, aspect="auto")
-        dress(axes, "Where each word looked", "", "")
+        dress(axes, "Where each word looked: a row sums to 1", "", "")
         axes.set_xticks(range(width), source, rotation=60, ha="right", rotation_mode="anchor", fontsize=8.5)
         axes.set_yticks(range(height), [word.replace("▁", "") for word in words], fontsize=8.5)
         axes.grid(visible=False)

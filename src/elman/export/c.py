@@ -16,7 +16,7 @@ from elman.backends.native.compiler import Compiler, find_compiler
 from elman.errors import OptionError
 from elman.export.cost import Cost, cost_of
 from elman.export.model import about, causal_of
-from elman.files import write_atomic
+from elman.files import make_folder, write_atomic
 from elman.steps.causal import StackStep
 from elman.steps.parts import Looked, Measured
 from elman.steps.program import Program, program
@@ -81,7 +81,7 @@ def to_c(
     name = _checked(name)
     made = program(causal_of(model), weights)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     source, header = folder / f"{name}.c", folder / f"{name}.h"
     write_atomic(header, _header(made, name).encode())
     write_atomic(source, _source(made, name, main=main).encode())

@@ -201,7 +201,7 @@ class _Run:
         if self.folder is None:
             return Interrupted(f"{at}; this training has no folder of its own and begins anew.", number)
         self.save()
-        how = "run the same command with --resume (from Python: resume=True)"
+        how = "run the same again with resume=True"
         return Interrupted(f"{at}, checkpoint in {self.folder}. To go on, {how}.", number)
 
     # -- where it stands -------------------------------------------------------------------------------------------

@@ -346,7 +346,7 @@ class Run:
             return Interrupted(
                 f"stopped at step {self.at.step}; this training has no folder of its own and begins anew.", number
             )
-        how = "run the same command with --resume (from Python: resume=True)"
+        how = "run the same again with resume=True"
         return Interrupted(f"stopped at step {self.at.step}, checkpoint in {self.folder}. To go on, {how}.", number)
 
     def finish(self) -> History:

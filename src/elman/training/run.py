@@ -100,7 +100,7 @@ class RunFolder:
         manifest = self.manifest()
         if not resume:
             what = "a finished run" if "finished" in manifest else "an unfinished run"
-            raise RunError(f"{self.path}: holds {what}. Resume it (--resume, resume=True), or choose another name.")
+            raise RunError(f"{self.path}: holds {what}. Resume it (resume=True), or choose another name.")
         return manifest
 
     @property

@@ -80,6 +80,7 @@ def test_where_a_sum_tells_all_it_says_not_a_recurrent_network():
     assert "Does deeper help here?" in found.to_text()
     assert found.rows[0].model == "linear"
     assert found.marked(found.rows[0])
+    assert "from the first line, linear, as it is" in found.scope() and "for all 15 pairs (Holm)" in found.scope()
 
 
 def test_equal_weights():
@@ -138,7 +139,7 @@ def test_detectors_are_compared_by_labels():
     assert set(rows) == {
         "GRU 1×8", "z-score", "last value", "moving average (EWMA)", "linear autoregression", "isolation forest"
     }  # fmt: skip
-    assert found.unit == "twentieths of a sequence" and found.units == 20
+    assert found.unit == "pieces (each sequence is cut into 20)" and found.units == 20
     assert rows["isolation forest"].seeds == 2 and rows["z-score"].seeds == 1
     # the baselines are those of `elman watch`, to the digit
     judged = judge_anomalies(detector, WatchExamples.split([x], [y], 0.5, 0)).scoreboard
@@ -161,7 +162,7 @@ def test_the_command_compares_detectors(tmp_path, capsys):
         app([*words, "--label", "bad"])
     assert not ended.value.code
     out = capsys.readouterr().out
-    assert "linear autoregression" in out and "20 test twentieths of a sequence" in out
+    assert "linear autoregression" in out and "20 test pieces (each sequence is cut into 20), " in out
     assert (tmp_path / "c" / "report.html").is_file()
     with pytest.raises(SystemExit) as ended:
         app([*words[:-1], str(tmp_path / "d"), "--input", "x"])
@@ -216,9 +217,9 @@ def test_the_command_leaves_a_report_and_says_what_to_train(tmp_path, capsys):
         (["classify", "none.npz"], "none.npz"),
         (["forecast", "x.csv"], "--time, --target, --horizon must be given"),
         (["classify", "noise.npz", "--cell", "gro"], "'gro'"),
-        (["classify", "noise.npz", "--seeds", "0"], "seeds must be a whole number"),
+        (["classify", "noise.npz", "--seeds", "0"], "--seeds must be a whole number"),
         (["classify", "noise.npz", "--parameters", "3"], "for a net of one unit has them; got 3"),
-        (["classify", "noise.npz", "--layers", "0"], "num_layers"),
+        (["classify", "noise.npz", "--layers", "0"], "--layers must be a whole number ≥ 1, got 0."),
     ],
 )
 def test_mistakes_are_one_line(words, message, tmp_path, monkeypatch, capsys):
@@ -228,13 +229,13 @@ def test_mistakes_are_one_line(words, message, tmp_path, monkeypatch, capsys):
     with pytest.raises(SystemExit) as ended:
         app(["compare", *words, "--steps", "2", "--out", "c"])
     assert ended.value.code == 2
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("elman:")]
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("elman")]
     assert len(told) == 1
     assert message in told[0]
 
 
 def test_estimators_without_a_contest_are_refused():
-    with pytest.raises(ElmanError, match="a DummyClassifier cannot be varied"):
+    with pytest.raises(ElmanError, match="expected an estimator of elman, got DummyClassifier"):
         compare(DummyClassifier(), [np.zeros(10)], None)  # type: ignore[arg-type]
 
 

@@ -233,9 +233,11 @@ def test_the_command_leaves_numbers_and_pictures(tmp_path, monkeypatch):
     said = CliRunner().invoke(app, ["diagnose", "run", "first.npz"])
     assert said.exit_code == 0, said.output
     assert "Vanishing gradient" in said.stdout and "Remedy: --set cell=lstm" in said.stdout
+    assert "Measured on first.npz" in said.stdout
     kept = json.loads((tmp_path / "run" / "diagnosis.json").read_text())
-    assert kept["verdict"]["fault"] == "vanishing" and kept["layers"][0]["memory"][0] == 1
+    assert kept["verdict"]["fault"] == "vanishing" and kept["layers"][0]["memory"][0] == 1 and kept["on"] == "first.npz"
     text = (tmp_path / "run" / "diagnosis.html").read_text()
+    assert "Measured on first.npz" in text
     assert text.count("<svg") == 2 and "What the data need" in text
     assert CliRunner().invoke(app, ["diagnose", "run"]).exit_code == 2  # without data
 
@@ -279,6 +281,10 @@ def test_forecasts_read_a_season_ago_and_need_little_more():
     found = diagnose(model, frame)
     assert found.verdict.fault is None
     assert found.explained is not None and found.explained > 0.8
+    assert "for 90% of what can be explained" in found.verdict.sentence
+    assert "Each step brings the values of 7, 14, 21 and 28 steps before with it" in found.verdict.sentence
+    plain = elman.Forecaster(horizon=3, hidden_size=8, max_steps=3, season_length=None).fit(frame)
+    assert "Each step brings" not in diagnose(plain, frame).verdict.sentence
 
 
 def test_what_a_detector_or_a_translator_needs_is_not_measured():
@@ -299,6 +305,15 @@ def test_norms_are_drawn_before_and_after_clipping():
     before, after, *_ = figure.axes[0].lines
     assert np.asarray(before.get_ydata()).tolist() == model.history_.column("grad_norm")
     assert np.asarray(after.get_ydata()).max() == 0.01
+
+
+def test_few_norms_are_told_in_place_of_a_picture():
+    X, y = first(np.random.default_rng(0), 100)
+    model = elman.SequenceClassifier(**BASE | {"max_steps": 2, "clip_norm": 1.0, "pooling": "last"}).fit(X, y)
+    found = diagnose(model, (X, y))
+    assert 1 <= len(found.norms) < 4 and plot_norms(found) is None
+    text = to_html(found, "first.npz")
+    assert "too few for a picture" in text and f"{found.norms[0]:.3g}" in text and "the limit is 1)" in text
 
 
 def test_a_net_without_data_has_one_picture():

@@ -146,6 +146,6 @@ def test_the_command(texts, tmp_path, capsys, monkeypatch):
     assert np.sum(kept["parts"]) == pytest.approx(kept["end"] - kept["begin"], rel=0.02)
     assert elman.load("run").predict(["a joy"]) is not None  # the run is as it was
     code, out = said("run", "--on", "more.csv", "--row", "7")
-    assert (code, out.strip()) == (2, "elman: elman explain: --row must be in 0 to 1, for more.csv has 2; got 7.")
+    assert (code, out.strip()) == (2, "elman explain: --row must be in 0 to 1, for more.csv has 2; got 7.")
     code, out = said("run", "--on", "no.csv")
     assert code == 2 and "no such file, no.csv" in out

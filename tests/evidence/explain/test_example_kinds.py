@@ -11,9 +11,11 @@ import torch
 
 import elman
 from elman.cli.app import app
+from elman.cli.jobs import write_columns
+from elman.data import Columns
 from elman.errors import DataError, OptionError
 from elman.evidence.explain import explain_example
-from elman.evidence.explain.example_page import to_html
+from elman.evidence.explain.example_page import plot_parts, to_html
 
 DAYS, WEEK = 120, 7
 
@@ -280,14 +282,23 @@ def test_the_command_reads_what_each_kind_of_run_reads(translator, tmp_path, cap
     code, out = told(capsys, "translations", "--on", "ein haus", "--step", "1")
     assert code == 0 and "its word 1, " in out
     kept = json.loads((tmp_path / "translations" / "explanation.json").read_text())
-    assert kept["example"] == "a text" and kept["sources"] == ["ein", "haus"]
+    assert kept["example"] == "'ein haus'" and kept["sources"] == ["ein", "haus"]
 
     elman.AnomalyDetector(hidden_size=4, max_steps=3).fit([noise()]).save("watched")
     pd.DataFrame(noise(300), columns=["flow", "heat"]).to_csv("pump.csv", index=False)
     code, out = told(capsys, "watched", "--on", "pump.csv")
     assert code == 0 and "By feature: " in out and "score" in out
     page = (tmp_path / "watched" / "explanation.html").read_text()
-    assert "Why watched says so of row 0 in pump.csv" in page
+    first, *_, last = json.loads((tmp_path / "watched" / "explanation.json").read_text())["steps"]
+    assert f"Why watched says so of pump.csv, steps {first} to {last}" in page
+    assert "score / threshold" in page and "threshold" in page
+    write_columns(tmp_path / "watched", Columns(("flow", "heat"), None, None, "hour"))
+    hours = pd.date_range("2024-03-01", periods=300, freq="h")
+    pd.read_csv("pump.csv").assign(hour=hours).sample(frac=1, random_state=0).to_csv("hours.csv", index=False)
+    code, _ = told(capsys, "watched", "--on", "hours.csv")
+    page = (tmp_path / "watched" / "explanation.html").read_text()
+    assert code == 0
+    assert f"says so of hours.csv, {hours[int(first)]} to {hours[int(last)]}" in page
     code, out = told(capsys, "watched", "--on", "pump")
     assert code == 2 and out.count("\n") == 1 and "no such file, pump" in out
 
@@ -296,3 +307,31 @@ def test_the_command_reads_what_each_kind_of_run_reads(translator, tmp_path, cap
     np.savez("rolls.npz", train_0=rolls[0], train_1=rolls[1])
     code, out = told(capsys, "tunes", "--on", "rolls.npz", "--row", "1")
     assert code == 0 and "Log-odds of note" in out
+
+
+def test_a_roll_is_drawn_as_one_and_the_curves_of_numbers_are_named():
+    rolls = [(np.random.default_rng(k).random((30, 40)) < 0.1).astype(int) for k in range(2)]
+    model = elman.LanguageModel(hidden_size=4, max_steps=3).fit(rolls)
+    found = explain_example(model, rolls[0])
+    assert found.x is not None
+    axes, _ = plot_parts(found, found.x).axes
+    assert len(axes.images) == 1 and not axes.lines and axes.get_ylabel() == "note"
+    assert "The 16 others add" in to_html(found, "roll")
+    sold = table(1)[["unique_id", "ds", "y"]].rename(columns={"y": "sold"})
+    forecaster = elman.Forecaster(horizon=3, hidden_size=4, max_steps=2, target="sold").fit(sold)
+    found = explain_example(forecaster)
+    assert found.x is not None and found.watched is None
+    axes, below = plot_parts(found, found.x).axes
+    assert axes.get_ylabel() == "sold" and below.get_xlabel() == "", "its ticks are dates"
+
+
+def test_the_threshold_of_a_detector_is_drawn_among_its_scores():
+    detector = elman.AnomalyDetector(hidden_size=4, max_steps=3).fit([noise()])
+    found = explain_example(detector, noise(300))
+    assert found.x is not None and found.watched is not None
+    assert len(found.watched.scores) == len(found.steps)
+    _, score, _ = plot_parts(found, found.x).axes
+    line, limit = score.lines
+    assert np.asarray(limit.get_ydata()).tolist() == [1.0, 1.0] and limit.get_label() == "threshold"
+    above = np.asarray(line.get_ydata()) > 1
+    assert (above == (found.watched.scores > detector.alarm_.step)).all()

@@ -109,8 +109,8 @@ def test_a_folder_gets_a_page_latex_and_pictures(tmp_path):
 BAD = {
     "cell": (["ltsm"], "unknown cell 'ltsm', did you mean 'lstm'?"),
     "shape": (["lstm", "--shape", "classified"], "unknown shape 'classified', did you mean 'classify'?"),
-    "layers": (["lstm", "--layers", "0"], "num_layers must be 1 or more, got 0"),
-    "size": (["lstm", "--hidden-size", "-3"], "hidden_size must be 1 or more, got -3"),
+    "layers": (["lstm", "--layers", "0"], "--layers must be 1 or more, got 0"),
+    "size": (["lstm", "--hidden-size", "-3"], "--hidden-size must be 1 or more, got -3"),
     "cells": (["Mine", "--cells", "nothing.py"], "expected a Python file"),
 }
 

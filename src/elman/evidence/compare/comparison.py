@@ -122,7 +122,7 @@ class Comparison(Board):
                 "answer ms",
                 "milliseconds from one more step to the answer: a push where a model streams, else all again",
             ),
-            ("p", "against the first line: paired over test data and seeds, corrected by Holm for all pairs"),
+            ("p", "of no difference from the first line: over test data and seeds, corrected by Holm for all pairs"),
         ]
 
     def cells(self, row: Line) -> list[str]:
@@ -149,8 +149,10 @@ class Comparison(Board):
         seeds = max(row.seeds for row in self.rows)
         pairs = len(self.rows) * (len(self.rows) - 1) // 2
         return (
-            f"{self.units} test {self.unit}, {seeds} seed{'s' if seeds > 1 else ''}. All {pairs} pairs are tested over "
-            "both at once; p is corrected for their number (Holm)."
+            f"{self.units} test {self.unit}, {seeds} seed{'s' if seeds > 1 else ''}. p: how easily chance alone sets a "
+            f"model as far from the first line, {self.rows[0].model}, as it is. It is tested over test data and seeds "
+            f"at once, and corrected for all {pairs} pairs (Holm); the more a model's seeds differ (±), the "
+            "larger, so that a worse model may have a larger p."
             + (" So few starts tell little: give more seeds." if seeds < FEW else "")
         )
 

@@ -350,5 +350,5 @@ def contest_of(estimator: Estimator, *data: Any, share: float = 0.2, **options: 
     """
     contest = of_kind(estimator, _CONTESTS)
     if contest is None:
-        raise OptionError(f"compare: a {type(estimator).__name__} cannot be varied. Give another estimator.")
+        raise OptionError(f"compare: expected an estimator of elman, got {type(estimator).__name__}. Give one.")
     return contest(estimator, data, share, **options)

@@ -119,6 +119,7 @@ def diagnose(model: Any, batch: Any) -> Diagnosis:
         clip_norm=limit,
         params=dict(subject.params),
         cut=subject.cut,
+        given=subject.given,
     )
     clipped = None if limit is None or not norms else float(np.mean(np.array(norms) > limit))
     units = [units_of(record) for record in records]

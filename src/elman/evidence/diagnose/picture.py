@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 LEAST = 1e-8
 """share of a gradient below which nothing is drawn"""
 LOOKS = ("-", "--", ":", "-.")
+COURSE = 4
+"""records of the training below which they are told, not drawn: a line through two points shows nothing"""
 
 
 def plot_gradients(found: Diagnosis) -> Figure:
@@ -88,12 +90,12 @@ def plot_need(found: Diagnosis) -> Figure | None:
 
 
 def plot_norms(found: Diagnosis) -> Figure | None:
-    """The gradient's norm over training, before and after clipping; None where no training is known."""
+    """The gradient's norm over training, before and after clipping; None where there is no course of it to be seen."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     norms = np.array([norm if np.isfinite(norm) else np.nan for norm in found.norms])
-    if len(norms) < 2 or not np.isfinite(norms).any():
+    if np.isfinite(norms).sum() < COURSE:
         return None
     with rc_context(STYLE):
         figure = Figure(figsize=(5.4, 3.2), layout="constrained")
@@ -110,23 +112,34 @@ def plot_norms(found: Diagnosis) -> Figure | None:
     return figure
 
 
-def to_html(found: Diagnosis) -> str:
-    """The section of a report: the verdict, its remedies, pictures, a table of the layers."""
+def to_html(found: Diagnosis, on: str = "") -> str:
+    """The section of a report: the verdict, its remedies, pictures, a table of the layers; on: which data, in words."""
     remedies = "".join(f"<li><code>{escape(r.flags)}</code>: {escape(r.why)}</li>" for r in found.verdict.remedies)
     pictures = [to_svg(plot_gradients(found), "What is left of the gradient by lag")]
     need = plot_need(found)
     if need is not None:
         pictures.append(to_svg(need, "How much is explained by how many of the last steps"))
-    norms = plot_norms(found)
+    norms, few = plot_norms(found), ""
     if norms is not None:
         pictures.append(to_svg(norms, "The gradient's norm over training, before and after clipping"))
+    elif found.norms:
+        few = f"<p>The training was so short that it left {_records(found)}: too few for a picture.</p>"
+    measured = f'<p class="quiet">Measured on {escape(on)}: on other data it may be otherwise.</p>' if on else ""
     figures = "".join(f"<figure>{svg}</figure>" for svg in pictures)
     head = "".join(f"<th>{name}</th>" for name in COLUMNS)
     rows = "".join(f'<tr><th scope="row">{name}</th>{_cells(cells)}</tr>' for name, *cells in found.rows())
     return (
-        f"<p>{escape(found.verdict.sentence)}</p>{f'<ul>{remedies}</ul>' if remedies else ''}"
-        f'<div class="plots">{figures}</div><p></p><div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
+        f"<p>{escape(found.verdict.sentence)}</p>{measured}{f'<ul>{remedies}</ul>' if remedies else ''}"
+        f'<div class="plots">{figures}</div>{few or "<p></p>"}'
+        f'<div class="scroll"><table><tr>{head}</tr>{rows}</table></div>'
     )
+
+
+def _records(found: Diagnosis) -> str:
+    """The gradient's norms, where they are few, in words."""
+    count, limit = len(found.norms), "" if found.limit is None else f", the limit is {found.limit:g}"
+    noun = "one record" if count == 1 else f"{count} records"
+    return f"{noun} of the gradient's norm ({', '.join(f'{norm:.3g}' for norm in found.norms)}{limit})"
 
 
 def _cells(cells: Sequence[str]) -> str:

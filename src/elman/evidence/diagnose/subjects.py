@@ -18,6 +18,7 @@ from elman.data.on_disk import take
 from elman.errors import DataError, OptionError
 from elman.estimators import AnomalyDetector, Forecaster, LanguageModel
 from elman.estimators.base import Estimator, of_kind
+from elman.estimators.forecasting.windows import CYCLES
 from elman.estimators.sequences.base import SequenceEstimator
 from elman.estimators.transduction.base import TextEstimator
 from elman.evidence.diagnose.need import Need, need_of
@@ -42,6 +43,7 @@ class Subject:
     """What is looked into: a net, a loss to follow, what its data need, and the estimator's arguments.
 
     cut  steps after which backpropagation through time was cut in training; None: never
+    given  what of earlier steps a step brings with it, in a sentence
     """
 
     net: nn.Module
@@ -53,6 +55,7 @@ class Subject:
     stack: nn.Module | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     cut: int | None = None
+    given: str = ""
 
 
 def subject_of(model: Any, batch: Any) -> Subject:
@@ -151,7 +154,21 @@ def _of_forecaster(model: Forecaster, frame: Any) -> Subject:
         raise DataError("diagnose: no window has values to forecast after a history, got none. Give longer series.")
     explained = float(1 - np.square(said - y).sum() / max(np.square(y - y.mean(0)).sum(), 1e-12))
     need = need_of(list(x), list(y), products=0)  # the net is given a value several ways: steps apart say more
-    return Subject(net, lambda: net.loss(many[0])[0], need, explained, True, 1, net.recurrent, _arguments(model))
+    loss, given = lambda: net.loss(many[0])[0], _seasons_given(shape.seasons)
+    return Subject(net, loss, need, explained, True, 1, net.recurrent, _arguments(model), given=given)
+
+
+def _seasons_given(seasons: Sequence[int]) -> str:
+    """Why a forecast may owe much to values that are further back than the data need.
+
+    >>> _seasons_given([7])
+    'Each step brings the values of 7, 14, 21 and 28 steps before with it: these need no memory.'
+    """
+    if not seasons:
+        return ""
+    ago = sorted({cycle * season for season in seasons for cycle in range(1, CYCLES + 1)})
+    said = f"{', '.join(map(str, ago[:-1]))} and {ago[-1]}"
+    return f"Each step brings the values of {said} steps before with it: these need no memory."
 
 
 def _median(net: Any, x: Tensor) -> Tensor:

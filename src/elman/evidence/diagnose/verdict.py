@@ -11,7 +11,7 @@ import numpy as np
 
 from elman.cells import find_cell
 from elman.evidence.diagnose.flow import LEFT, Flow
-from elman.evidence.diagnose.need import Need
+from elman.evidence.diagnose.need import KEPT, Need
 from elman.graph import keeper
 
 ENOUGH = 0.75
@@ -77,6 +77,7 @@ def judge(
     clip_norm: float | None = None,
     params: dict[str, Any] | None = None,
     cut: int | None = None,
+    given: str = "",
 ) -> Verdict:
     """The verdict on a net.
 
@@ -87,6 +88,7 @@ def judge(
     norms      of the whole gradient before clipping, over training
     params     of the estimator, for remedies that it has
     cut        steps after which backpropagation through time was cut in training; None: never
+    given      what of earlier steps a step brings with it, in a sentence: what the data need is counted without
     """
     params = params or {}
     growth, where = max((float(flow.memory.max(initial=0.0)), flow.layer) for flow in flows)
@@ -105,23 +107,31 @@ def judge(
         says = "" if explained is None else f"; the net explains {max(explained, 0):.0%}"
         none = "neither a linear reading of these nor one of pairs of steps can tell"
         return Verdict(None, f"{reached}; how far the data need it, {none}{says}.")
-    net = "" if explained is None else f", the net {max(explained, 0):.0%}"
-    wanted = f"the data need {_steps(need.steps)} ({need.reading} explains {need.explained:.0%}{net})"
+    wanted, also = _wanted(need, explained), f" {given}".rstrip()
     if not found and coverage(flows, -(-need.steps // stride), each_step=each_step) < ENOUGH:
         reach = _reach(flows, each_step=each_step) * stride
         lost = f"{LEFT:.0%} of it is left after {_steps(reach)}"
         return Verdict(
             "vanishing",
-            f"Vanishing gradient: {lost}, {wanted}.",
+            f"Vanishing gradient: {lost}, {wanted}.{also}",
             tuple(_lengthen(params, -(-need.steps // stride), each_step=each_step)),
         )
     if cut is not None and need.steps > cut and not found:
         remedy = Remedy({"truncate": need.steps}, "gradients are followed as far as the data need")
-        return Verdict("cut", f"Backpropagation was cut after {_steps(cut)}, {wanted}.", (remedy,))
+        return Verdict("cut", f"Backpropagation was cut after {_steps(cut)}, {wanted}.{also}", (remedy,))
     if explained is not None and explained < LEARNED * need.explained:
         mend = "It has not learned what there is: train it longer, or at another learning rate"
-        return Verdict(None, f"The gradient is not at fault: {reached[0].lower()}{reached[1:]}, {wanted}. {mend}.")
-    return Verdict(None, f"No fault found: {reached[0].lower()}{reached[1:]}, {wanted}.")
+        return Verdict(
+            None, f"The gradient is not at fault: {reached[0].lower()}{reached[1:]}, {wanted}.{also} {mend}."
+        )
+    return Verdict(None, f"No fault found: {reached[0].lower()}{reached[1:]}, {wanted}.{also}")
+
+
+def _wanted(need: Need, explained: float | None) -> str:
+    """How many steps the data need, for how much, and what was explained at all."""
+    net = "" if explained is None else f", the net {max(explained, 0):.0%}"
+    counted = f"the data need {_steps(need.steps)} for {KEPT:.0%} of what can be explained"
+    return f"{counted} ({need.reading} explains {need.explained:.0%}{net})"
 
 
 def coverage(flows: Sequence[Flow], needed: int, *, each_step: bool) -> float:

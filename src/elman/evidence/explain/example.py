@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,6 +47,14 @@ class Looked:
     shape: tuple[int, int] = (1, 1)
 
 
+class Watched(NamedTuple):
+    """What a detector says of each step: scores (T,), that of a usual step, and the threshold of an alarm."""
+
+    scores: np.ndarray
+    calm: float
+    limit: float
+
+
 @dataclass(frozen=True)
 class Example:
     """An example explained.
@@ -59,6 +68,7 @@ class Example:
     inside       of each layer and direction
     attention    weight of each step, where the model has it
     looked       of a net that writes: where it looked for each word
+    watched      of a detector: the scores of these steps, and its threshold
     """
 
     steps: list[str]
@@ -70,6 +80,7 @@ class Example:
     inside: list[Inside]
     attention: np.ndarray | None = field(default=None)
     looked: Looked | None = field(default=None)
+    watched: Watched | None = field(default=None)
 
     def __str__(self) -> str:
         found = self.attribution
@@ -94,6 +105,15 @@ class Example:
         if len(self.features) < 2 or parts.shape[1] != len(self.features):
             return {}
         return dict(zip(self.features, parts.sum(0).tolist(), strict=True))
+
+    def at_times(self, times: Sequence[str]) -> Example:
+        """The same with steps called by their times; times: of all steps of the sequence that this one is part of."""
+
+        def named(steps: list[str]) -> list[str]:
+            return [times[int(step)] for step in steps]
+
+        layers = [replace(one, steps=None if one.steps is None else named(one.steps)) for one in self.inside]
+        return replace(self, steps=named(self.steps), inside=layers)
 
     @property
     def check(self) -> str:

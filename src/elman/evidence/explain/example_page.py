@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from elman.evidence.anomaly_plots import draw_score, in_thresholds
 from elman.evidence.explain.example import Example, Inside, Looked
 from elman.evidence.plots import FORECAST, HISTORY, INK, QUIET, STYLE, TRUTH, dress, to_svg
 from elman.evidence.report import Report
@@ -22,10 +23,14 @@ UNITS = 48
 """units of a heat-map at most: those that move most"""
 CURVES = 6
 """features whose curves are drawn at most: those that most is owed to"""
+FEATURES = 24
+"""features that are named at most: likewise"""
 TICKS = 24
 """steps that are named below a heat-map at most"""
 TIMES = 6, 3
 """times that are named at most below a curve, and below a heat-map"""
+COLUMNS = 12
+"""words of a source up to which it is drawn as small as a heat-map"""
 DARK = 0.15
 """of a picture's light is left where the net did not look"""
 SEEN = 24
@@ -36,13 +41,16 @@ def to_html(found: Example, title: str) -> str:
     """`explanation.html`: self-contained, no script; follows the reader's light or dark theme."""
     parts = [_section_of_steps(found)]
     if found.by_feature:
-        parts.append(("Which features mattered", signed_html(list(found.by_feature), list(found.by_feature.values()))))
+        parts.append(("Which features mattered", _features_html(found.by_feature)))
     if found.looked is not None:
         where = (
             "Where in the picture it looked for each word" if found.looked.picture is not None else "Where it looked"
         )
         plot = plot_regions(found.looked) if found.looked.picture is not None else _plot_looked(found.looked)
-        parts.append((where, f'<div class="plots wide"><figure>{to_svg(plot, where)}</figure></div>'))
+        few = found.looked.picture is None and len(found.looked.sources) <= COLUMNS  # drawn wide, they would be huge
+        parts.append(
+            (where, f'<div class="plots{"" if few else " wide"}"><figure>{to_svg(plot, where)}</figure></div>')
+        )
     if found.attention is not None:
         weights = to_svg(plot_attention(found, found.attention), "How much attention each step got")
         parts.append(("Attention", f'<div class="plots wide"><figure>{weights}</figure></div>'))
@@ -58,11 +66,25 @@ def to_html(found: Example, title: str) -> str:
 
 
 def _section_of_steps(found: Example) -> tuple[str, str]:
-    said = f"<p>The model says {escape(found.said)}. {escape(found.of)}: what each step adds to it.</p>"
+    said = (
+        f"<p>The model says {escape(found.said)}. {escape(found.of)}: what each step adds to it, in blue, or takes "
+        "from it, in vermilion.</p>"
+    )
     if found.x is None:
         return "Which steps mattered", said + signed_html(found.steps, found.attribution.steps.tolist())
     svg = to_svg(plot_parts(found, found.x), "The sequence, and what each step adds to the answer")
     return "Which steps mattered", f'{said}<div class="plots wide"><figure>{svg}</figure></div>'
+
+
+def _features_html(by_feature: Mapping[str, float]) -> str:
+    """Those that most is owed to, in their order; what the others add together."""
+    names, values = list(by_feature), np.array(list(by_feature.values()))
+    chosen = np.sort(np.argsort(-np.abs(values), kind="stable")[:FEATURES])
+    shown = signed_html([names[k].replace(" ", "\u00a0") for k in chosen], values[chosen].tolist())
+    left = len(names) - len(chosen)
+    rest = float(values.sum() - values[chosen].sum())
+    added = "nothing" if abs(rest) < 5e-4 else f"{rest:+.3f} together"
+    return shown + (f'<p class="quiet">The {left} others add {added}.</p>' if left else "")
 
 
 def signed_html(names: Sequence[str], parts: Sequence[float]) -> str:
@@ -78,32 +100,58 @@ def signed_html(names: Sequence[str], parts: Sequence[float]) -> str:
 
 
 def plot_parts(found: Example, x: np.ndarray) -> Figure:
-    """Curves of the features that most is owed to; below, what each step adds: blue for the answer, else vermilion."""
+    """The sequence; of a detector its score; below, what each step adds: blue for the answer, else vermilion."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    parts = found.attribution.parts
-    owed = np.argsort(-np.abs(parts[:, : x.shape[1]]).sum(0), kind="stable")[:CURVES]
+    rows = 2 if found.watched is None else 3
     with rc_context(STYLE):
-        figure = Figure(figsize=(8.6, 3.6), layout="constrained")
-        above, below = figure.subplots(2, 1, sharex=True)
-        for rank, k in enumerate(sorted(owed)):
-            look = {
-                "color": HISTORY,
-                "linewidth": 1.2,
-                "alpha": 1 - 0.12 * rank,
-                "linestyle": "-" if rank < 1 else "--",
-            }
-            above.plot(x[:, k], label=found.features[k], **look)
-        dress(above, "The sequence", "", "value")
-        if len(owed) > 1:
-            above.legend(frameon=False, fontsize=8, ncols=3, labelcolor=INK)
+        figure = Figure(figsize=(8.6, 1.2 + 1.2 * rows), layout="constrained")
+        above, *middle, below = figure.subplots(rows, 1, sharex=True)
+        if x.shape[1] > CURVES and np.isin(x, (0, 1)).all():
+            _draw_roll(above, found, x)
+        else:
+            _draw_curves(above, found, x)
         steps = found.attribution.steps
+        if found.watched is not None:
+            draw_score(middle[0], np.arange(len(steps)), in_thresholds(*found.watched))
+            middle[0].set_xlabel("")
+            middle[0].legend(frameon=False, fontsize=8, ncols=2, labelcolor=INK, loc="upper left")
         below.bar(np.arange(len(steps)), steps, width=0.9, color=[FORECAST if v >= 0 else TRUTH for v in steps])
         below.axhline(0, color=QUIET, linewidth=0.8)
         dress(below, f"What each step adds: {found.of}", "step", "")
         _name_times(below, found.steps, TIMES[0])
+        figure.align_ylabels()
     return figure
+
+
+def _draw_curves(axes: Any, found: Example, x: np.ndarray) -> None:
+    """The features that most is owed to."""
+    owed = np.sort(np.argsort(-np.abs(found.attribution.parts[:, : x.shape[1]]).sum(0), kind="stable")[:CURVES])
+    for rank, k in enumerate(owed):
+        look = {"color": HISTORY, "linewidth": 1.2, "alpha": 1 - 0.12 * rank, "linestyle": "-" if rank < 1 else "--"}
+        axes.plot(x[:, k], label=found.features[k], **look)
+    alone = found.features[owed[0]] if len(owed) == 1 else ""
+    dress(axes, "The sequence", "", "value" if alone in ("", "feature 0") else alone)
+    if len(owed) > 1:  # beside the title, where no curve is
+        place = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.2}
+        axes.legend(frameon=False, fontsize=8, ncols=CURVES, labelcolor=INK, **place)
+
+
+def _draw_roll(axes: Any, found: Example, x: np.ndarray) -> None:
+    """What is on or off: a row for each feature, between the first and the last that ever is on."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    on = np.flatnonzero(x.any(0))
+    low, high = (int(on[0]), int(on[-1])) if len(on) else (0, x.shape[1] - 1)
+    ends, shades = (
+        (-0.5, len(x) - 0.5, low - 0.5, high + 0.5),
+        LinearSegmentedColormap.from_list("on", ["#fff", HISTORY]),
+    )
+    how: dict[str, Any] = {"aspect": "auto", "interpolation": "nearest", "vmin": 0, "vmax": 1}
+    axes.imshow(x[:, low : high + 1].T, cmap=shades, origin="lower", extent=ends, **how)
+    dress(axes, "The sequence", "", found.features[0].rpartition(" ")[0] or "feature")
+    axes.grid(visible=False)
 
 
 def _plot_looked(looked: Looked) -> Figure:
@@ -195,3 +243,5 @@ def _name_times(axes: Any, steps: Sequence[str], most: int) -> None:
     if steps[0] != "0" and len(steps) > 1:
         few = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
         axes.set_xticks(few, [steps[k] for k in few])
+        if not steps[-1].isdecimal():
+            axes.set_xlabel("")

@@ -13,7 +13,7 @@ from elman.estimators import AnomalyDetector
 from elman.estimators.anomalies.network import CHUNK, AutoencoderNetwork, NextStepNetwork, Said
 from elman.estimators.anomalies.parts import windows
 from elman.evidence.explain.attribution import integrated_gradients
-from elman.evidence.explain.example import Example, Inside
+from elman.evidence.explain.example import Example, Inside, Watched
 from elman.evidence.explain.passes import copied, inside, step_of, within_reason
 
 
@@ -52,6 +52,7 @@ def of_anomaly(model: AnomalyDetector, x: Any, step: int | None) -> Example:
         f"The score at step {at}",
         found.with_gaps(values.shape[1], model.inputs_.gaps),
         scored.layers(),
+        watched=Watched(watched.scores[scored.begin : scored.end], model.alarm_.calm, model.alarm_.step),
     )
 
 

@@ -92,7 +92,8 @@ def plot_arguments(tuned: Tuned) -> Figure:
     across = min(COLUMNS, len(names))
     down = -(-len(names) // across)
     with rc_context(STYLE):
-        figure = Figure(figsize=(1.0 + 3.1 * across, 0.5 + 2.4 * down), layout="constrained")
+        figure = Figure(figsize=(1.0 + 3.1 * across, 0.5 + 2.4 * down))
+        figure.set_layout_engine("constrained", w_pad=0.12)  # else the ticks at two ends meet
         grid = figure.subplots(down, across, squeeze=False, sharey=True)
         for number, axes in enumerate(grid.flat):
             if number >= len(names):
@@ -171,8 +172,10 @@ def _table(tuned: Tuned) -> str:
 def _amount(tuned: Tuned) -> str:
     states = [trial.state for trial in tuned.trials]
     failed = [trial.reason for trial in tuned.trials if trial.state == "failed"]
+    pruned = states.count("pruned")
+    were = "was given up because it was" if pruned == 1 else "were given up because they were"
     text = (
-        f"{len(states)} trials, of which {states.count('pruned')} were given up because they were behind the median of "
+        f"{len(states)} trials, of which {pruned} {were} behind the median of "
         "the others. They learned from a part of the training data and were validated on the rest; nothing of the test "
         "data was seen."
     )

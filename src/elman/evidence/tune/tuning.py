@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from elman.errors import RunError
+from elman.errors import OptionError, RunError
 from elman.estimators.base import Estimator, changed, whole
 from elman.evidence.tune.crew import Prepare, run_beside, run_here
 from elman.evidence.tune.search import STUDY, Search, Trial, alone, load_optuna, quiet
 from elman.evidence.tune.space import Domain, fixed, make_space
 from elman.evidence.tune.tasks import Task, make_task
+from elman.files import make_folder
 from elman.training.signals import Interrupted
 
 SIGINT = 2
@@ -101,13 +102,15 @@ def tune(
     (3, True, ['cell', 'learning_rate'])
     """
     load_optuna()
+    if not isinstance(estimator, Estimator):
+        raise OptionError(f"tune: expected an estimator of elman, got {type(estimator).__name__}. Give one.")
     estimator = changed(estimator, **fixed(estimator, search))
     space = make_space(estimator, search, only)
     where = None if folder is None else Path(folder)
     if where is not None:
         if (where / STUDY).exists() and not resume:
             raise RunError(f"{where}: holds a search. Resume it (resume=True), or choose another folder.")
-        where.mkdir(parents=True, exist_ok=True)
+        make_folder(where)
     return run_search(make_task(estimator, X, y), space, where, trials=trials, workers=workers, seed=seed, say=say)
 
 
