@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import pickle
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from torch.nn.utils import prune
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 import elman
 from elman.errors import OptionError, ShapeError
-from elman.recurrent.stream import Stream
+from elman.recurrent.stream import Stream, _Calls, recorded
 from tests.conftest import assert_close
 
 STEPS = np.random.default_rng(0).normal(size=(9, 3))
@@ -124,3 +128,63 @@ def test_weights_that_are_computed_are_streamed_and_copied(rnn):
     branch = copy.deepcopy(stream)
     for each in (stream, branch):
         assert_close(torch.from_numpy(_push(each, STEPS)), y[0].detach())
+
+
+class Tape(TorchDispatchMode):
+    """What a CUDA graph is, on the CPU: operations and the memory that they read and write, to be done again."""
+
+    def __init__(self):
+        super().__init__()
+        self.done = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        found = func(*args, **(kwargs or {}))
+        self.done.append((func, args, kwargs or {}, found))
+        return found
+
+    @torch.no_grad()
+    def replay(self):
+        for func, args, kwargs, found in self.done:
+            for old, new in zip(tree_leaves(found), tree_leaves(func(*args, **kwargs)), strict=True):
+                if isinstance(old, torch.Tensor):
+                    old.copy_(new)
+
+
+@pytest.fixture
+def cuda_on_the_cpu(monkeypatch):
+    stream = SimpleNamespace(wait_stream=lambda other: None)
+    for name, value in {
+        "Stream": lambda: stream,
+        "current_stream": lambda: stream,
+        "stream": lambda which: contextlib.nullcontext(),
+        "CUDAGraph": Tape,
+        "graph": lambda tape: tape,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "mingru", "slstm"])
+def test_a_step_that_is_recorded_once_is_the_step(cell, cuda_on_the_cpu):
+    rnn = elman.Recurrent(cell, 3, 5, 2, zoneout=0.1, layer_norm=True, backend="eager").eval()
+    with torch.no_grad():
+        expected, last = rnn(x := torch.randn(1, 9, 3))
+    calls = _Calls(rnn)
+    calls._run = recorded(calls._call)
+    calls.state = rnn.initial_state(1)
+    for t in range(9):
+        calls.x[:] = x[0, t]
+        calls.step()
+        torch.testing.assert_close(calls.y, expected[0, t])
+    for one, other in zip(calls.state, last, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_step_that_cannot_be_recorded_goes_on_as_it_is(cuda_on_the_cpu):
+    seen = []
+    with pytest.warns(UserWarning, match="its step is no CUDA graph.*not permitted when stream is capturing"):
+        run = recorded(lambda: seen.append(torch.ones(1).item()))
+    before = len(seen)
+    run()
+    assert len(seen) == before + 1

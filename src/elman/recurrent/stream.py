@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -80,13 +82,17 @@ class Stream:
 
 
 class _Calls:
-    """A step as a call of the net, for backends that have no faster form."""
+    """A step as a call of the net, for backends that have no faster form: what it reads and writes stays in its place,
+    so that on a GPU the whole step can be recorded once and started as one."""
 
     def __init__(self, rnn: Recurrent) -> None:
+        like = next(rnn.parameters())
         self.rnn = rnn
-        self._like = next(rnn.parameters())
-        self.x, self.y = (torch.zeros(n, dtype=self._like.dtype) for n in (rnn.input_size, rnn.hidden_size))
-        self._state: State = ()
+        self.x, self.y = (torch.zeros(n, dtype=like.dtype) for n in (rnn.input_size, rnn.hidden_size))
+        self._in, self._out = self.x[None].to(like.device), self.y[None].to(like.device)
+        with torch.no_grad():
+            self._state = tuple(part.clone() for part in rnn.initial_state(1))
+        self._run = recorded(self._call) if like.device.type == "cuda" else self._call
 
     @property
     def state(self) -> State:
@@ -95,13 +101,43 @@ class _Calls:
 
     @state.setter
     def state(self, new: State) -> None:
-        self._state = tuple(part.detach().clone() for part in new)
+        for part, value in zip(self._state, new, strict=True):
+            part.copy_(value.detach())
 
     def step(self) -> None:
         """From `x` and the state to `y` and the next state."""
+        self._in.copy_(self.x[None])
+        self._run()
+        self.y.copy_(self._out[0])
+
+    def _call(self) -> None:
         with torch.no_grad():
-            y, self._state = self.rnn.step(self.x.to(self._like.device)[None], self._state)
-        self.y.copy_(y[0])
+            y, new = self.rnn.step(self._in, self._state)
+            self._out.copy_(y)
+            self.state = new
+
+
+def recorded(call: Callable[[], None], times: int = 3) -> Callable[[], None]:
+    """A call that is the same work on the GPU at every time, recorded as a CUDA graph: one start for all its launches.
+
+    It runs `times` before, in which kernels are compiled and libraries choose; what cannot be recorded is warned of,
+    and goes on as it is.
+    """
+    aside = torch.cuda.Stream()
+    aside.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(aside):
+        for _ in range(times):
+            call()
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph):
+            call()
+    except RuntimeError as problem:
+        reason = " ".join(str(problem).split())[:200]
+        warnings.warn(f"Stream: its step is no CUDA graph, its launches start one by one: {reason}", stacklevel=2)
+        return call
+    return graph.replay
 
 
 def _as_it_is(rnn: Recurrent) -> Recurrent:
