@@ -18,19 +18,24 @@ from elman.graph import Traced
 class Weights:
     """One layer's parameters, gates in the order of `Traced.gates`, G of them, Gr of them recurrent, Ga of them apart.
 
-    W (G·H, F), R (Gr·H, H) or None, b (G·H,), b_r (Ga·H,) or None, params: name → (H,);
+    W (G·H, F), blocks (Gr·H, D) or None, b (G·H,), b_r (Ga·H,) or None, params: name → (H,);
     gain_x (G·H,), gain_r (Gr·H,): of layer normalisation, None without it.
-    blocks (Gr·H, D): of an R that is 0 but for one block for each of H / D heads these blocks; None: R is full.
+    blocks are R itself or, of several heads, all of it that is not 0: one for each gate and head, D = H / heads.
     """
 
     W: Tensor
-    R: Tensor | None
+    blocks: Tensor | None
     b: Tensor
     b_r: Tensor | None = None
     params: Mapping[str, Tensor] = field(default_factory=dict)
     gain_x: Tensor | None = None
     gain_r: Tensor | None = None
-    blocks: Tensor | None = None
+    heads: int = 1
+
+    @property
+    def R(self) -> Tensor | None:  # noqa: N802
+        """R (Gr·H, H), of several heads with 0 between them."""
+        return None if self.blocks is None else spread(self.blocks, self.blocks.shape[1] * self.heads)
 
     def biases(self) -> tuple[Tensor, Tensor]:
         """b, and b_r with zeros for the gates that have none: two for every gate, as torch and ONNX keep them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -118,6 +119,7 @@ class Eager:
         """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
         steps = len(x)
         x = blank(x, how.lengths)
+        weights = replace(weights, blocks=weights.R, heads=1)  # once, not at every step
         size = how.segment or max(steps, 1)
         starts = range(0, steps, size)
         outputs: dict[int, Tensor] = {}

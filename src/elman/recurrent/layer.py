@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from elman.backends import Pass, Weights, select
-from elman.backends.base import gather, spread
+from elman.backends.base import gather
 from elman.cells.base import Fields
 from elman.errors import ShapeError
 from elman.graph import Traced, keeper
@@ -91,7 +91,7 @@ class Layer(nn.Module):
         params = Fields(**{name: value.detach() for name, value in self.p.items()})
         return Fields(
             W=split(self.W, t.gates),
-            R=split(self._whole_R(), t.recurrent),
+            R=split(self.weights().R, t.recurrent),
             b=split(self.b, t.gates),
             b_r=split(self.b_r, t.apart),
             p=params,
@@ -99,11 +99,7 @@ class Layer(nn.Module):
 
     def weights(self) -> Weights:
         """The parameters as a backend takes them."""
-        blocks, params = self.R if self.heads > 1 else None, dict(self.p.items())
-        return Weights(self.W, self._whole_R(), self.b, self.b_r, params, self.gain_x, self.gain_r, blocks)
-
-    def _whole_R(self) -> Tensor | None:  # noqa: N802
-        return None if self.R is None else spread(self.R, self.hidden_size)
+        return Weights(self.W, self.R, self.b, self.b_r, dict(self.p.items()), self.gain_x, self.gain_r, self.heads)
 
     def first_state(self, rows: int) -> tuple[Tensor, ...]:
         """The learned state before the first step, each part (B, H)."""

@@ -188,7 +188,7 @@ def _spread(data: Tensor, positions: Tensor, steps: int, rows: int) -> Tensor:
 
 def _projected(weights: Weights, project: Tensor) -> Weights:
     """R h = (R W_hr) h̃ where h = W_hr h̃: the plain cell over h̃ = o tanh(c) is the projected one over h."""
-    return replace(weights, R=(weights.R @ project).to(weights.W.dtype))  # pyright: ignore[reportOptionalOperand]
+    return replace(weights, blocks=(weights.R @ project).to(weights.W.dtype))  # pyright: ignore[reportOptionalOperand]
 
 
 def _with_first(x: Tensor, h: Tensor, weights: Weights, how: Pass) -> tuple[Tensor, Weights]:

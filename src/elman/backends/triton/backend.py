@@ -54,13 +54,12 @@ class Triton:
         self, traced: Traced, weights: Weights, x: Tensor, state: tuple[Tensor, ...], how: Pass
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """x (T, B, F) and the first state, each part (B, H), to the outputs (T, B, H) and the last state."""
-        if weights.blocks is not None:
-            weights = replace(weights, R=weights.blocks, blocks=None)
+        weights = replace(weights, heads=1)  # the kernels take the blocks as they are
         kind = _autocast(x)
         if kind is not None:  # sums, states and the cell's own arithmetic stay as wide as they are
             x = x.to(kind)
             narrow = {name: getattr(weights, name).to(kind) for name in ("W", "b")}
-            narrow |= {} if weights.R is None else {"R": weights.R.to(kind)}
+            narrow |= {} if weights.blocks is None else {"blocks": weights.blocks.to(kind)}
             weights = replace(weights, **narrow)
         with torch.autocast(x.device.type, enabled=False):
             return through(self.name, traced, weights, x, state, how)
@@ -74,7 +73,7 @@ class Triton:
 def _plan(traced: Traced, weights: Weights, x: Tensor) -> Plan:
     """How it would be laid out."""
     units = len(weights.b) // len(traced.gates)
-    head = units if weights.blocks is None else weights.blocks.shape[1]
+    head = units // weights.heads
     norm = weights.gain_r is not None and bool(traced.recurrent)
     return plan(traced, x, (units, head), x.shape[1], norm=norm, back=True, tell=False)
 
