@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -41,3 +42,14 @@ def shared_data() -> Path:
 def assert_close(got: torch.Tensor, expected: torch.Tensor, what: str = "") -> None:
     """Equal within the table's tolerance for that dtype; NaN is never equal."""
     torch.testing.assert_close(got, expected, **TOLERANCE[expected.dtype], msg=lambda m: f"{what}: {m}")
+
+
+@pytest.fixture
+def card() -> Iterator[torch.device]:
+    """A CUDA card: the machine's, or one that is not there (`tests.card`)."""
+    from tests.card import compiler, pretended
+
+    if not torch.cuda.is_available() and compiler() is None:
+        pytest.skip("neither a GPU nor a C++ compiler, for one that is not there")
+    with pretended() as device:
+        yield device

@@ -220,4 +220,6 @@ def normalise(values: Tensor, gain: Tensor | None) -> Tensor:
 
     Source: Ba, Kiros & Hinton 2016, arXiv:1607.06450, equation 20.
     """
-    return values if gain is None else F.layer_norm(values, values.shape[-1:], gain)
+    if gain is None:
+        return values
+    return F.layer_norm(values.to(gain.dtype), values.shape[-1:], gain)  # CUDA takes no gain wider than the values

@@ -39,7 +39,7 @@ def through(
         return x.new_zeros(*x.shape[:2], state[0].shape[-1]) + 0 * x.sum(), state
     W, b = weights.W, weights.b
     if weights.gain_x is not None:
-        x, W, b = normalise(F.linear(blank(x, how.lengths), W), weights.gain_x) + b, None, None
+        x, W, b = (normalise(F.linear(blank(x, how.lengths), W), weights.gain_x) + b).to(x.dtype), None, None
     params = torch.stack([weights.params[name] for name in traced.cell.params]) if weights.params else None
     zone = tuple(share(how.zoneout.get(name), state[0]) for name in traced.cell.states)
     tensors = (x, W, weights.R, b, weights.b_r, weights.gain_r, params)

@@ -32,6 +32,12 @@ class Batch:
         held = {f.name: getattr(self, f.name) for f in fields(self)}
         return replace(self, **{name: tensor.to(device) for name, tensor in held.items() if tensor is not None})
 
+    def valid(self) -> Tensor:
+        """The lengths, (B,), also where none are given; where x is."""
+        if self.lengths is not None:
+            return self.lengths
+        return torch.full((len(self),), self.x.shape[1], device=self.x.device)
+
     def __len__(self) -> int:
         return self.x.shape[0]
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
 
 from elman.decode.generate import Steps
 
@@ -41,7 +40,7 @@ def beam_search(
     scores, tokens = torch.zeros(rows, 1), torch.full((rows,), start)
     for length in range(1, max_new_tokens + 1):
         z, state = model.step(tokens, state)
-        width, size = scores.shape[1], z.shape[1]
+        width, size, scores = scores.shape[1], z.shape[1], scores.to(z.device)
         logs = scores.unsqueeze(2) + torch.log_softmax(z.float(), 1).view(len(running), width, size)
         for row, ended in zip(running, logs[:, :, eos_token_id].tolist(), strict=True):
             found = [Hypothesis(b, e / length**length_penalty) for b, e in zip(beginnings[row], ended, strict=True)]
@@ -51,11 +50,11 @@ def beam_search(
         origin, token, scores = best.indices // size, best.indices % size, best.values
         for row, came, new in zip(running, origin.tolist(), token.tolist(), strict=True):
             beginnings[row] = [[*beginnings[row][o], t] for o, t in zip(came, new, strict=True)]
-        bounds = [_bound(one, length, max_new_tokens, length_penalty) for one in scores]
+        bounds = [_bound(best, length, max_new_tokens, length_penalty) for best in scores.amax(1).tolist()]
         on = [
             p for p, row in enumerate(running) if len(finished[row]) < num_beams or bounds[p] > finished[row][-1].score
         ]
-        places = (origin + width * torch.arange(len(running)).unsqueeze(1))[on]
+        places = (origin + width * torch.arange(len(running), device=z.device).unsqueeze(1))[on]
         running, scores, tokens = [running[p] for p in on], scores[on], token[on].flatten()
         if not running:
             return finished
@@ -70,7 +69,6 @@ def _best(found: list[Hypothesis], count: int) -> list[Hypothesis]:
     return sorted(found, key=lambda h: -h.score)[:count]
 
 
-def _bound(scores: Tensor, length: int, most: int, penalty: float) -> float:
+def _bound(best: float, length: int, most: int, penalty: float) -> float:
     """What the best beginning could still reach: log p only falls, so its score now by the kindest length to come."""
-    best = float(scores.max())
     return best / (most if penalty > 0 else length + 1) ** penalty

@@ -81,22 +81,31 @@ class Choice:
         return z
 
     def next(self, z: Tensor, before: Sequence[Sequence[int]], generator: torch.Generator | None = None) -> Tensor:
-        """A token for each row, (B,)."""
+        """A token for each row, (B,). It is drawn on the CPU: the same seed draws alike, wherever the scores are."""
         z = self.scores(z, before)
         if not self.do_sample:
             return z.argmax(1)
-        return torch.multinomial(torch.softmax(z, 1), 1, generator=generator).squeeze(1)
+        return torch.multinomial(torch.softmax(z, 1).cpu(), 1, generator=generator).squeeze(1)
 
     def _repetition(self, z: Tensor, tokens: Sequence[int]) -> None:
         if self.repetition_penalty != 1 and len(tokens):
-            seen = torch.tensor(sorted(set(tokens)))
+            seen = torch.tensor(sorted(set(tokens)), device=z.device)
             z[seen] = torch.where(z[seen] > 0, z[seen] / self.repetition_penalty, z[seen] * self.repetition_penalty)
         size = self.no_repeat_ngram_size
         if size and len(tokens) >= size:
             end = tuple(tokens[len(tokens) - size + 1 :])
             runs = zip(*(tokens[i:] for i in range(size)), strict=False)
             if banned := [run[-1] for run in runs if run[:-1] == end]:
-                z[torch.tensor(banned)] = NEVER
+                z[torch.tensor(banned, device=z.device)] = NEVER
+
+
+def without_first(z: Tensor) -> Tensor:
+    """Scores (B, V) with -inf for token 0, which stands for all that is not known: it can be read but not written.
+
+    >>> without_first(torch.tensor([[1.0, 2.0]]))
+    tensor([[-inf, 2.]])
+    """
+    return z.index_fill(1, torch.zeros(1, dtype=torch.long, device=z.device), NEVER)
 
 
 def _until(z: Tensor, order: Tensor, share: float) -> Tensor:

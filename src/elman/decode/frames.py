@@ -36,7 +36,7 @@ def generate_frames(
     for frame in prompt:
         z, state = model.step(frame[None], state)
     for _ in range(max_new_tokens):
-        p = torch.sigmoid(z / choice.temperature)
+        p = torch.sigmoid(z / choice.temperature).cpu()  # drawn there: the same seed draws alike on every device
         frame = torch.bernoulli(p, generator=generator) if choice.do_sample else (p > 0.5).float()
         yield frame[0]
         z, state = model.step(frame, state)

@@ -15,7 +15,7 @@ SAMPLED = Choice()
 
 
 class Steps(Protocol):
-    """A model that reads one token a step and scores the next."""
+    """A model that reads one token a step and scores the next, on whatever device: tokens and rows come from any."""
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """tokens (B,) and the state before them to scores (B, V) and the state after."""
@@ -49,7 +49,7 @@ def generate(
     ended = [False] * len(tokens)
     for number in range(max_new_tokens):
         found = choice.next(z, tokens, generator)
-        now: list[int | None] = [None if over else int(token) for over, token in zip(ended, found, strict=True)]
+        now: list[int | None] = [None if over else t for over, t in zip(ended, found.tolist(), strict=True)]
         for row, token in enumerate(now):
             if token is not None:
                 tokens[row].append(token)

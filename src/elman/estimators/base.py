@@ -342,5 +342,5 @@ def _as_json(value: Any) -> Any:
 def seeded(seed: int, build: Any) -> Any:
     """What `build()` gives, its random draws decided by `seed` alone and the caller's generator untouched."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would set those of all GPUs, too
         return build()

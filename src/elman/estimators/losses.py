@@ -44,6 +44,14 @@ class NumberLoss(nn.Module):
         return _mean(losses, losses.new_ones(()) if weight is None else weight)
 
 
+def whole_digits(z: Tensor, head: nn.Module) -> Tensor:
+    """What a head gives, in the dtype of its weights: under autocast it has 16 bits, and in them a loss loses too much.
+
+    CUDA's autocast widens most losses by itself, the CPU's few.
+    """
+    return z.to(next(head.parameters()).dtype)
+
+
 def _mean(losses: Tensor, weight: Tensor) -> Tensor:
     weight = weight.expand_as(losses)
     losses = losses.masked_fill(weight == 0, 0.0)

@@ -300,7 +300,7 @@ class Recurrent(nn.Module):
             if part.dtype != self._weight.dtype and not autocasts(part.device.type):
                 wanted = f"{self._weight.dtype} as the weights are"
                 raise ShapeError(f"{self._where}: state {name!r} must be {wanted}, got {part.dtype}. Write .to().")
-        return state
+        return tuple(part.to(self._weight.dtype) for part in state)  # autocast narrows products, no sum over time
 
     def _pass(self, x: Tensor, lengths: Tensor | None, *, reverse: bool) -> Pass:
         """The options of one layer's pass, with this call's random masks drawn; x (T, B, ·)."""

@@ -147,13 +147,17 @@ class _Run:
         for _ in range(self.strategy.population_size):
             theta = self.strategy.ask()
             put(self.weights, theta)
-            loss = float(self.how.fitness(self.model, batch))
+            loss = self.loss(batch)
             found.append((theta, loss if math.isfinite(loss) else math.inf))
         self.strategy.tell(found)
         self.generation += 1
         self.evaluations += len(found)
         self.losses.append(float(np.median([loss for _, loss in found])))
         self.progress.step(round(PARTS * self.done), 1, self.losses[-1], 0.0, 0)
+
+    def loss(self, batch: Batch) -> float:
+        """The fitness of the net as it stands, on one batch."""
+        return float(self.how.fitness(self.model, batch.to(self.weights[0].device)))
 
     # -- what is kept ----------------------------------------------------------------------------------------------
 
@@ -237,7 +241,7 @@ class _Run:
 
     def validate(self, batches: Batches) -> float:
         """The mean fitness of the net as it stands."""
-        pairs = [(float(self.how.fitness(self.model, batch)), len(batch)) for batch in batches.epoch(0)]
+        pairs = [(self.loss(batch), len(batch)) for batch in batches.epoch(0)]
         return sum(loss * count for loss, count in pairs) / sum(count for _, count in pairs)
 
 

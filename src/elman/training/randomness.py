@@ -46,7 +46,12 @@ def isolated(seed: int) -> Iterator[None]:
     True
     """
     outside = capture()
-    torch.manual_seed(seed)
+    # Not torch.manual_seed: of a GPU that is not in use yet it would decide what it draws after the block.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
     random.seed(seed)
     np.random.seed(seed)
     try:

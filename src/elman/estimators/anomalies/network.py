@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from elman.data.batch import Batch
 from elman.estimators.forecasting.outputs import OUTPUTS, Output
+from elman.estimators.losses import whole_digits
 from elman.recurrent import Recurrent, State
 
 CHUNK = 1024
@@ -43,10 +44,9 @@ class SurpriseNetwork(nn.Module, ABC):
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """The mean surprise over all features that count; y (B, T, 2F): values, and 1 for each that does."""
-        lengths = batch.lengths if batch.lengths is not None else torch.full((len(batch),), batch.x.shape[1])
         y, present = batch.y.split(self.features, -1)
         counts = present if batch.weight is None else present * batch.weight[..., : self.features]
-        return (self._each(self(batch.x, lengths), y) * counts).sum() / counts.sum().clamp(min=1.0), None
+        return (self._each(self(batch.x, batch.valid()), y) * counts).sum() / counts.sum().clamp(min=1.0), None
 
     def surprise(self, x: Tensor, y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """-log p of each step, (B, T), NaN where no feature counts, and what was expected of it, (B, T, F)."""
@@ -111,8 +111,8 @@ class NextStepNetwork(SurpriseNetwork):
         past, state = (x[:, :1].expand(-1, self.lags, -1), None) if before is None else before
         seen = torch.cat([past, x], 1)
         h, state = self.recurrent(seen[:, self.lags - 1 : -1], state)
-        p = self.head(self.dropout(h)).unflatten(-1, (self.features, self.output.size))
-        location = self.linear(seen[:, :-1].transpose(1, 2)).transpose(1, 2)
+        p = whole_digits(self.head(self.dropout(h)), self.head).unflatten(-1, (self.features, self.output.size))
+        location = whole_digits(self.linear(seen[:, :-1].transpose(1, 2)), self.linear).transpose(1, 2)
         return Said(p, location), (seen[:, -self.lags :], state)
 
     def surprise(self, x: Tensor, y: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,6 +149,6 @@ class AutoencoderNetwork(SurpriseNetwork):
         vector = state[0][-1]
         h, _ = self.decoder(vector.unsqueeze(1).expand(-1, x.shape[1], -1), lengths=lengths)
         back = (lengths[:, None] - 1 - torch.arange(x.shape[1], device=x.device)).clamp(min=0)
-        mean = self.head(h.gather(1, back.unsqueeze(-1).expand_as(h)))
+        mean = whole_digits(self.head(h.gather(1, back.unsqueeze(-1).expand_as(h))), self.head)
         rest = self.rest.expand(*mean.shape, -1)
         return Said(torch.cat([mean.unsqueeze(-1), rest], -1), torch.zeros_like(mean))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from elman.data.batch import Batch
 from elman.estimators.forecasting.outputs import Output
+from elman.estimators.losses import whole_digits
 from elman.recurrent import Recurrent, State
 
 
@@ -58,7 +59,8 @@ class ForecastNetwork(nn.Module):
         numbers, candidates, units, codes = x.split(sizes, -1)
         embedded = [e(codes[..., k].long()) for k, e in enumerate(self.embeddings)]
         h, last = self.recurrent(torch.cat([numbers, *embedded], -1), state)
-        p, mixture = self.head(self.dropout(h)).split([self.output.size, self.columns.candidates], -1)
+        z = whole_digits(self.head(self.dropout(h)), self.head)
+        p, mixture = z.split([self.output.size, self.columns.candidates], -1)
         location = (mixture.softmax(-1) * candidates).sum(-1)
         return Said(p, location, units[..., 0], units[..., 1]), last
 

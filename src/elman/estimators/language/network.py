@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data.batch import Batch
-from elman.decode.choice import NEVER
+from elman.decode import without_first
 from elman.estimators.language.bodies import BODIES
+from elman.estimators.losses import whole_digits
 
 
 class LanguageNetwork(nn.Module):
@@ -42,7 +43,7 @@ class LanguageNetwork(nn.Module):
         # A frame is read whole: most notes go on from it, and one that is left out would be a lie about it.
         read = x if self.table is None else F.dropout(self.table(x[..., 0]), self.dropout, self.training)
         y, state = self.body(read, state, lengths)
-        return self.head(F.dropout(y, self.dropout, self.training)), state
+        return whole_digits(self.head(F.dropout(y, self.dropout, self.training)), self.head), state
 
     def losses(self, z: Tensor, y: Tensor) -> Tensor:
         """-log p of each target, in nats: (B, T) for y (B, T) codes or (B, T, notes)."""
@@ -56,20 +57,18 @@ class LanguageNetwork(nn.Module):
             first = self.body.initial_state(len(batch))
             state = tuple(torch.where(batch.reset[:, None], a, b) for a, b in zip(first, state, strict=True))
         z, state = self(batch.x, state, batch.lengths)
-        weight = torch.ones(z.shape[:2]) if batch.weight is None else batch.weight
+        weight = torch.ones(z.shape[:2], device=z.device) if batch.weight is None else batch.weight
         weight = weight.flatten(2).amax(2) if weight.dim() == 3 else weight
         return (self.losses(z, batch.y) * weight).sum() / weight.sum().clamp(min=1), state
 
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """A token (B,) or frame (B, notes) of each row and the state before it, to scores (B, …) and the state after.
 
-        Scores come back to the CPU, where the next token is drawn. That of token 0 is -inf: it stands for all that is
-        not known, and can be read but not written.
+        That of token 0 is -inf: it stands for all that is not known, and can be read but not written.
         """
         x = tokens[:, None] if self.table is None else tokens.view(-1, 1, 1)
         z, state = self(x.to(self.head.weight.device), state)
-        z = z[:, 0].cpu()
-        return (z if self.table is None else z.index_fill(1, torch.tensor([0]), NEVER)), state
+        return (z[:, 0] if self.table is None else without_first(z[:, 0])), state
 
     def select(self, state: Any, rows: Tensor) -> Any:
         """The state of these rows."""

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from elman.data.batch import Batch
 from elman.estimators.front import Front
+from elman.estimators.losses import whole_digits
 from elman.estimators.sequences.bodies import Body, within
 
 POOLINGS = ("last", "mean", "max", "attention")
@@ -69,7 +70,7 @@ class Network(nn.Module):
         read, lengths = self.front(x, lengths)
         steps, whole = self.body(read, lengths)
         read = steps if self.pooling is None else self.pooling(steps, whole, lengths)
-        return self.head(F.dropout(read, self.dropout, self.training))
+        return whole_digits(self.head(F.dropout(read, self.dropout, self.training)), self.head)
 
     def attention(self, x: Tensor, lengths: Tensor) -> Tensor:
         """The weights of a net that pools by attention, (B, T); joined steps share theirs."""

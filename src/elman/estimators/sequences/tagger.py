@@ -33,8 +33,11 @@ class ChainedNetwork(nn.Module):
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """The chain's, per label."""
-        lengths = torch.full((len(batch),), batch.x.shape[1]) if batch.lengths is None else batch.lengths
-        return self.chain.loss(self(batch.x, lengths), batch.y, lengths), None
+        return self.chain.loss(self(batch.x, batch.lengths), batch.y, batch.valid()), None
+
+    def best(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """The labels of the most probable path, (B, T), 0 past the lengths."""
+        return self.chain.best(self(x, lengths), lengths)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -61,14 +64,13 @@ class SequenceTagger(SequenceEstimator):
 
     def predict(self, X: Any) -> list[np.ndarray]:
         """The label of each step, N arrays (T_i,)."""
+        self._check_fitted()
+        if self.classes_ is not None and self.crf:
+            return [self.classes_[path.numpy()] for path in self._raw(X, "predict", self.network_.best)]
         raw = self._raw(X, "predict")
         if self.classes_ is None:
             return [z[:, 0].double().numpy() * self.scale_ + self.mean_ for z in raw]
-        if not self.crf:
-            return [self.classes_[z.argmax(1).numpy()] for z in raw]
-        with torch.no_grad():
-            paths = [self.network_.chain.cpu().best(z.unsqueeze(0), torch.tensor([len(z)]))[0] for z in raw]
-        return [self.classes_[path.numpy()] for path in paths]
+        return [self.classes_[z.argmax(1).numpy()] for z in raw]
 
     def predict_proba(self, X: Any) -> list[np.ndarray]:
         """The probability of each class at each step, N arrays (T_i, K); not with `crf`, nor for numbers."""

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from elman.data.batch import Batch
+from elman.decode import without_first
 from elman.estimators.front import dropout_of_rows
-from elman.estimators.losses import ClassLoss
+from elman.estimators.losses import ClassLoss, whole_digits
 from elman.estimators.transduction.attention import ATTENTIONS
 from elman.recurrent import Recurrent
 
@@ -77,7 +78,7 @@ class AttentiveDecoder(nn.Module):
 
     def scores(self, read: Tensor) -> Tensor:
         """(…, size) to the scores of all tokens, (…, tokens)."""
-        return F.linear(read, self.table.weight, self.bias)
+        return whole_digits(F.linear(read, self.table.weight, self.bias), self.table)
 
 
 class Transducer(nn.Module):
@@ -130,11 +131,9 @@ class Transducer(nn.Module):
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """One token of each row, (B,), and the state before it, to scores (B, tokens) and the state after."""
-        read, _, state = self.decoder(tokens.unsqueeze(1), state)
+        read, _, state = self.decoder(tokens.to(state.memory.device).unsqueeze(1), state)
         z = self.decoder.scores(read[:, 0])
-        if not self.unknown:
-            z[:, 0] = -torch.inf
-        return z, state
+        return (z if self.unknown else without_first(z)), state
 
     def select(self, state: State, rows: Tensor) -> State:
         """The state of these rows."""

@@ -15,6 +15,7 @@ from elman.decode import ctc_beam, ctc_greedy
 from elman.errors import DataError
 from elman.estimators.base import one_of, whole
 from elman.estimators.front import Front
+from elman.estimators.losses import whole_digits
 from elman.estimators.sequences.bodies import STEP_BODIES, Body
 from elman.estimators.transduction.base import TextEstimator
 from elman.estimators.transduction.measures import error_rate
@@ -32,15 +33,14 @@ class TranscriptionNetwork(nn.Module):
         """(B, T, width) to (B, T', labels) and the lengths there."""
         read, joined = self.front(x, lengths)
         steps, _ = self.body(read, joined)
-        z = self.head(F.dropout(steps, self.dropout, self.training))
+        z = whole_digits(self.head(F.dropout(steps, self.dropout, self.training)), self.head)
         return torch.log_softmax(z, 2), lengths if joined is None else joined
 
     def loss(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """-log p of the labels, summed over all paths that spell them, per label; the mean over the batch."""
-        every = torch.full((len(batch),), batch.x.shape[1], device=batch.x.device)
-        logs, lengths = self(batch.x, every if batch.lengths is None else batch.lengths)
+        logs, lengths = self(batch.x, batch.valid())
         spelt = (batch.y > 0).sum(1)
-        return F.ctc_loss(logs.transpose(0, 1).float(), batch.y, lengths, spelt, zero_infinity=True), None
+        return F.ctc_loss(logs.transpose(0, 1), batch.y, lengths, spelt, zero_infinity=True), None
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -88,7 +88,7 @@ def _of_estimator(model: SequenceEstimator, X: Any, y: Any) -> Subject:
     data = model.batches(X, y, "diagnose")
     x, targets, net = _read(model.inputs_, data.sequences), _told(model, data.targets), model.network_
     chosen = np.random.default_rng(0).permutation(len(x))[:ROWS]
-    batch = data.batch(chosen).to(next(net.parameters()).device)
+    batch = data.batch(chosen).to(_device(net))
     inner: Any = getattr(net, "scores", net)
     need, explained = need_of(x, targets), _explained(model, X, targets)
     stride, stack = inner.front.stride, inner.body.net  # not the letters of a name, which have a net of their own
@@ -144,7 +144,7 @@ def _of_forecaster(model: Forecaster, frame: Any) -> Subject:
     shape, net = model.plan_.shape, model.network_
     many = _some(data.epoch(0), data.batch_size)
     with torch.no_grad():
-        said = torch.cat([_median(net, batch.x) for batch in many]).numpy()[:, shape.context :]
+        said = torch.cat([_median(net, batch.x.to(_device(net))) for batch in many]).cpu().numpy()[:, shape.context :]
     x, y, weight = (torch.cat(parts).numpy() for parts in zip(*((b.x, b.y, b.weight) for b in many), strict=True))
     x, y = x[:, : shape.context + 1, : net.columns.numbers], y[:, shape.context :]
     told = weight[:, shape.context :].all(1)
@@ -154,8 +154,10 @@ def _of_forecaster(model: Forecaster, frame: Any) -> Subject:
         raise DataError("diagnose: no window has values to forecast after a history, got none. Give longer series.")
     explained = float(1 - np.square(said - y).sum() / max(np.square(y - y.mean(0)).sum(), 1e-12))
     need = need_of(list(x), list(y), products=0)  # the net is given a value several ways: steps apart say more
-    loss, given = lambda: net.loss(many[0])[0], _seasons_given(shape.seasons)
-    return Subject(net, loss, need, explained, True, 1, net.recurrent, _arguments(model), given=given)
+    batch, given = many[0].to(_device(net)), _seasons_given(shape.seasons)
+    return Subject(
+        net, lambda: net.loss(batch)[0], need, explained, True, 1, net.recurrent, _arguments(model), given=given
+    )
 
 
 def _seasons_given(seasons: Sequence[int]) -> str:
@@ -173,7 +175,7 @@ def _seasons_given(seasons: Sequence[int]) -> str:
 
 def _median(net: Any, x: Tensor) -> Tensor:
     said, _ = net(x)
-    half = torch.full((*said.location.shape, 1), 0.5)
+    half = said.location.new_full((*said.location.shape, 1), 0.5)
     return net.output.quantile(said.p, said.location, said.center, said.spread, half)[..., 0]
 
 
@@ -191,15 +193,15 @@ def _of_language(model: LanguageModel, texts: Any) -> Subject:
         truth = (said[..., None] == frequent).astype(float)
         need = need_of(list((codes[..., None] == frequent).astype(float)), list(truth))
         with torch.no_grad():
-            p = torch.softmax(net(x)[0], -1).numpy()[..., frequent]
+            p = torch.softmax(net(x.to(_device(net)))[0], -1).cpu().numpy()[..., frequent]
         explained = float(1 - np.square(p - truth).mean() / max(np.square(truth - truth.mean((0, 1))).mean(), 1e-12))
-    batch = many[0]
+    batch = many[0].to(_device(net))
     return Subject(net, lambda: net.loss(batch)[0], need, explained, True, 1, net.body, _arguments(model), cut)
 
 
 def _of_others(model: Any, *data: Any) -> Subject:
     net, batches = model.network_, model.batches(*data)
-    batch = next(iter(batches.epoch(0)))
+    batch = next(iter(batches.epoch(0))).to(_device(net))
     return Subject(net, lambda: net.loss(batch)[0], each_step=True, params=_arguments(model))
 
 
@@ -209,6 +211,10 @@ _OTHERS: dict[type[Estimator], Callable[..., Subject]] = {
     AnomalyDetector: _of_others,
     TextEstimator: _of_others,
 }
+
+
+def _device(net: nn.Module) -> torch.device:
+    return next(net.parameters()).device
 
 
 def _some(batches: Any, rows: int) -> list[Batch]:
