@@ -155,7 +155,7 @@ class Frame:
         """What is compiled in, but for KEEP."""
         plan, how = self.plans[name], self.how
         found: dict[str, Any] = {"H": self.units, "D": self.head, "WIDE": _dtype(self.wide), "FORM": plan.form}
-        found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "WAYS": plan.ways, "HOLD": plan.hold}
+        found |= {"BB": plan.BB, "BT": plan.BB, "BU": plan.BU, "BK": plan.BK, "HOLD": plan.hold}
         by_units, _, heads = self.grid(name)
         found |= {"PARTS": power(by_units * heads), "WAYS": plan.ways}
         found |= {"PRECISION": self._precision(), "REVERSE": how.reverse, "NORM": self.norm}
