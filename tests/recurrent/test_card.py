@@ -76,6 +76,10 @@ def test_masks_are_drawn_where_the_net_is(card):
     assert torch.equal(net(x)[0].cpu(), first) and not torch.equal(first, again)
 
 
+GRAPHS = "error" if torch.cuda.is_available() else "ignore:Stream. its step is no CUDA graph"
+
+
+@pytest.mark.filterwarnings(GRAPHS)
 def test_steps_streams_and_resets_on_a_gpu(card):
     net = elman.Recurrent("lstm", F, H, 2, learn_initial_state=True).eval()
     x = torch.randn(1, T, F)

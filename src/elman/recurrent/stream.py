@@ -123,14 +123,14 @@ def recorded(call: Callable[[], None], times: int = 3) -> Callable[[], None]:
     It runs `times` before, in which kernels are compiled and libraries choose; what cannot be recorded is warned of,
     and goes on as it is.
     """
-    aside = torch.cuda.Stream()
-    aside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(aside):
-        for _ in range(times):
-            call()
-    torch.cuda.current_stream().wait_stream(aside)
-    graph = torch.cuda.CUDAGraph()
     try:
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(times):
+                call()
+        torch.cuda.current_stream().wait_stream(aside)
+        graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             call()
     except RuntimeError as problem:
