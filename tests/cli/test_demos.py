@@ -15,7 +15,7 @@ from elman.cli.demos import DEMOS, SHIPPED, join_digits, pair_emoji, start_demo
 from elman.data.examples import Columns, read_examples
 from elman.errors import OptionError
 
-FEW = ("--steps", "2", "--hidden-size", "4")
+FEW = ("--steps", "2", "--hidden-size", "4", "--set", "validate_every=1")
 FEWER = {"forecast": ("--windows", "1"), **dict.fromkeys(("transcribe", "translate"), ("--set", "num_beams=2"))}
 
 

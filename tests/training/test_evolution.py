@@ -107,7 +107,7 @@ def test_an_evolution_that_was_stopped_ends_with_the_same_weights(inputs, stops,
 
     whole, told = evolve(tmp_path / "whole")
     for number, after in enumerate(stops):
-        with pytest.raises(Interrupted, match=r"stopped after generation \d+, checkpoint in .* --resume"):
+        with pytest.raises(Interrupted, match=r"stopped after generation \d+, checkpoint in .* resume=True"):
             evolve(tmp_path / "cut", StopAfter(after), resume=number > 0)
     again, more = evolve(tmp_path / "cut", resume=True)
     assert torch.equal(whole.line.weight, again.line.weight) and torch.equal(whole.line.bias, again.line.bias)
