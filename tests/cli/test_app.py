@@ -93,6 +93,7 @@ def test_a_users_cell_from_a_file(elman, table, tmp_path):
     assert done.stdout.splitlines() == ["2 1 True", "0 7 False"], done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_how_to_go_on_and_goes_on(elman, table, tmp_path):
     """A real process and a real signal; how it goes on, and what would have come without, need neither."""
     pd.read_csv(table).head(60).to_csv(table, index=False)  # one series, for baselines in a second

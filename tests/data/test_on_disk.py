@@ -393,6 +393,7 @@ def check_memory(folder, limits):
         assert done.stdout.split() == learned, where
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the limit on a process's own memory is Linux's")
 def test_files_several_times_larger_than_the_memory(tmp_path):
     # pandas alone takes some 15 MB to read a few rows

@@ -23,6 +23,7 @@ def panel_of(series: list[np.ndarray]) -> Panel:
     return Panel(ids, "D", tuple(DAYS[: len(y)] for y in series), tuple(series))
 
 
+@pytest.mark.slow
 def test_a_random_walk_comes_out_against_the_network():
     rng = np.random.default_rng(0)
     walks = [100 + np.cumsum(rng.normal(size=220)) for _ in range(10)]
@@ -85,6 +86,7 @@ for resume, watched in enumerate(("backtest/checkpoint.safetensors", "checkpoint
 """
 
 
+@pytest.mark.slow
 def test_a_study_killed_in_either_training_ends_the_same(tmp_path):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     command = [sys.executable, "-c", KILLER, str(Path(__file__).parents[2]), str(killed)]

@@ -12,6 +12,7 @@ def page(made):
     return made(recurrent_or_not)
 
 
+@pytest.mark.slow
 def test_every_kind_on_every_data_set(page):
     tasks = page[0].numbers["tasks"]
     assert len(tasks) == 5
@@ -24,6 +25,7 @@ def test_every_kind_on_every_data_set(page):
         assert best == (max(scores) if task["measured"] == "accuracy" else min(scores))
 
 
+@pytest.mark.slow
 def test_a_state_makes_the_next_answer_cheap(page):
     for task in page[0].numbers["tasks"].values():
         step = {row["method"]: row["step"] for row in task["rows"]}
@@ -32,6 +34,7 @@ def test_a_state_makes_the_next_answer_cheap(page):
             assert step["LSTM"] < step["LSTM, both ways"] / 5
 
 
+@pytest.mark.slow
 def test_parameters_are_counted(page):
     rows = {row["method"]: row for row in page[0].numbers["tasks"]["gestures"]["rows"]}
     units, inputs, classes = 16, 6, 2
@@ -41,6 +44,7 @@ def test_parameters_are_counted(page):
     assert rows["feed-forward, one step"]["parameters"] == hidden + classes * (units + 1)
 
 
+@pytest.mark.slow
 def test_the_page_says_what_was_measured(page):
     numbers, text = page[0].numbers, page[1]
     for name, task in numbers["tasks"].items():

@@ -18,6 +18,7 @@ def page(made):
     return made(shapes)
 
 
+@pytest.mark.slow
 def test_every_verb_has_a_page(page):
     verbs = {demo.words.split()[0] for demo in DEMOS.values()}
     assert {shape.verb for shape in shapes.SHAPES} == verbs == set(page[0].numbers)
@@ -25,6 +26,7 @@ def test_every_verb_has_a_page(page):
         assert hasattr(estimators, shape.estimator) and f"](shapes/{shape.verb}.md)" in page[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", shapes.SHAPES)
 def test_a_shape_tells_what_was_measured(shape, page):
     folder, found = page[0].folder / "shapes", page[0].numbers[shape.verb]

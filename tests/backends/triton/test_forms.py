@@ -25,7 +25,8 @@ OPTIONS = {
     "all at once": {"zoneout": 0.3, "recurrent_dropout": 0.3, "bidirectional": True, "checkpoint": 3},
 }
 LENGTHS = [5, 0, 3]
-PAIRS = [(cell, form) for cell in ("gru", "users_own") for form in FORMS if "scan" not in form]
+PAIRS = [("users_own", form) for form in FORMS if "scan" not in form]
+PAIRS += [pytest.param("gru", form, marks=pytest.mark.slow) for form in FORMS if "scan" not in form]
 PAIRS += [("minlstm", "scan"), ("leaky", "scan"), ("minlstm", "scan, shared")]
 
 
@@ -114,7 +115,7 @@ def test_what_it_does_not_run_it_refuses():
 
 
 @pytest.mark.parametrize("form", ["alone, R held", "steps, R held", "steps, R read"])
-@pytest.mark.parametrize("cell", ["gru", "users_own"])
+@pytest.mark.parametrize("cell", ["users_own", pytest.param("gru", marks=pytest.mark.slow)])
 def test_heads_in_every_form(cell, form):
     rnn = make(CELLS[cell], "eager", {"heads": 2, "bidirectional": True}, hidden=36)
     assert_equal(rnn, torch.randn(2, 3, 3, dtype=torch.float64), [3, 2], **FORMS[form])
