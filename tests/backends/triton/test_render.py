@@ -6,6 +6,7 @@ import ast
 
 import pytest
 
+from elman.backends.triton import modules
 from elman.backends.triton.render import OPERATIONS, expand, ranges_of, render
 from elman.graph import ARITY, trace
 from tests.contracts.conftest import CELLS
@@ -32,6 +33,13 @@ def test_every_cell_has_a_source_without_a_name_left_over(name):
 def test_only_cells_that_are_linear_in_their_state_have_a_scan():
     scanned = {name for name in CELLS if "forward_scan" in render(trace(CELLS[name]()))}
     assert scanned == {"mingru", "minlstm", "lru", "leaky"}
+
+
+@pytest.mark.parametrize("version, good", [("3.2.0", False), ("3.3.1", True), ("10.0.0+git1", True)])
+def test_a_triton_that_cannot_compile_them_is_refused(version, good, monkeypatch):
+    monkeypatch.setattr("importlib.metadata.version", lambda name: version)
+    reason = modules.missing.__wrapped__()
+    assert (reason is None) == good and (good or "triton 3.2.0 is too old. It takes 3.3" in reason)
 
 
 def test_lines_are_repeated_for_all_that_they_name():

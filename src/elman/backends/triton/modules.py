@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.metadata
 import importlib.util
 import linecache
 import os
@@ -11,6 +12,9 @@ from typing import Any
 
 from elman.backends.triton.render import render
 from elman.graph import Traced
+
+OLDEST = [3, 3]
+"""of triton: 3.2's compiler breaks off at some kernels"""
 
 _open: dict[tuple[str, int], ModuleType] = {}
 
@@ -35,9 +39,12 @@ def _module(name: str, source: str) -> ModuleType:
 
 @functools.cache
 def missing() -> str | None:
-    """Why there are no kernels: triton is not there."""
+    """Why there are no kernels: triton is not there, or one whose compiler breaks off at some of them."""
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed. pip install 'elman[gpu]' brings it"
+    version = importlib.metadata.version("triton")
+    if [int(part) for part in version.split(".")[:2]] < OLDEST:
+        return f"triton {version} is too old. It takes {OLDEST[0]}.{OLDEST[1]}, which comes with torch 2.7"
     return None
 
 
