@@ -27,7 +27,7 @@ OPTIONS = {
 LENGTHS = [5, 0, 3]
 PAIRS = [("users_own", form) for form in FORMS if "scan" not in form]
 PAIRS += [pytest.param("gru", form, marks=pytest.mark.slow) for form in FORMS if "scan" not in form]
-PAIRS += [("minlstm", "scan"), ("leaky", "scan"), ("minlstm", "scan, shared")]
+PAIRS += [("jordan", "alone, R held"), ("minlstm", "scan"), ("leaky", "scan"), ("minlstm", "scan, shared")]
 
 
 def assert_equal(rnn, x, lengths, **forms):

@@ -123,7 +123,7 @@ class Sums:
         if R is None:
             return
         split = len(frame.traced.summed) * frame.units
-        parts = [zn] if zn is not None else [z[..., :split]] if zr is None else [z[..., :split], zr]
+        parts = [part for part in ([z[..., :split], zr] if zn is None else [zn]) if part is not None and part.shape[-1]]
         factor = 1.0 if how.drop is None else how.drop
         fed = y.to(z.dtype) if how.drop is None else (y * how.drop).to(z.dtype)
         after, before = (slice(None, -1), slice(1, None)) if how.reverse else (slice(1, None), slice(None, -1))
