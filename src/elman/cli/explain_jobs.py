@@ -71,10 +71,15 @@ def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | No
     print(f"\nPictures: {folder.path / 'explanation.html'}")
 
 
+def _said(text: str) -> Asked:
+    """A text that stands in the command itself."""
+    return Asked(text, repr(textwrap.shorten(text, SHOWN, placeholder=" …")))
+
+
 def _of_sequences(run: Path, model: Any, on: str, row: int) -> Asked:
     """A row of a file of sequences, or the text itself."""
     if _is_text(run, model, on):
-        return Asked(on, repr(textwrap.shorten(on, SHOWN, placeholder=" …")))
+        return _said(on)
     columns, each_step = kept_columns(run), getattr(model, "per_step", False)
     return _row_of(on, row, columns, read_examples(Path(on), columns, each_step=each_step)[0])
 
@@ -96,7 +101,7 @@ def _of_signals(run: Path, model: Any, on: str, row: int) -> Asked:
 def _of_texts(run: Path, model: TextEstimator, on: str, row: int) -> Asked:
     """What a row or a line holds or names; a sound or a picture itself; or the text itself."""
     if _is_text(run, model, on):
-        return Asked(on, repr(textwrap.shorten(on, SHOWN, placeholder=" …")))
+        return _said(on)
     alone = read_one(Path(on))
     if alone is not None:
         return Asked(alone, Path(on).name)
@@ -107,7 +112,7 @@ def _of_texts(run: Path, model: TextEstimator, on: str, row: int) -> Asked:
 def _of_pieces(run: Path, model: LanguageModel, on: str, row: int) -> Asked:
     """A text or a roll of a corpus, or the text itself."""
     if model.inputs_ is not None and _is_text(run, model, on):
-        return Asked(on, repr(textwrap.shorten(on, SHOWN, placeholder=" …")))
+        return _said(on)
     _file(run, on)
     return _row_of(on, row, Columns(), read_corpus(on).pieces)
 

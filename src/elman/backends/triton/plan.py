@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import product
@@ -123,11 +124,7 @@ def plan_for(
         return _changed(Plan("alone", 16, wide, wide, 1, fits, warps=min(max(wide // 8, 4), 16)))
     twice = dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32
     shape = Shape(units, rows, heads, recurrent, size, 2 if twice else 1, back)
-    found = [shape.plan(BB, BU, hold, places) for BB, BU, hold in product(SIZES, SIZES, (True, False))]
-    plans = [p for p in found if shape.bytes(p) <= ROOM and (p.blocks or wanted == "spread")]
-    if not plans or wanted == "steps":
-        return _changed(replace(shape.plan(16, 16, hold=False, places=0), form="steps"))
-    return _changed(min(plans, key=shape.work))
+    return _changed(_shared(shape, places, wanted))
 
 
 @dataclass(frozen=True)
@@ -165,6 +162,16 @@ class Shape:
         other = plan.BB * (self.gates if self.back else 1)
         _, blocks, _ = plan.grid(self.rows, self.units)
         return ((R + other) * self.units * self.size + MEETING) * -(-blocks // max(plan.blocks, 1))
+
+
+@functools.lru_cache(1024)
+def _shared(shape: Shape, places: int, wanted: str | None) -> Plan:
+    """The layout of programs that share the units, with the least work; found once, asked for at every call."""
+    found = [shape.plan(BB, BU, hold, places) for BB, BU, hold in product(SIZES, SIZES, (True, False))]
+    plans = [p for p in found if shape.bytes(p) <= ROOM and (p.blocks or wanted == "spread")]
+    if not plans or wanted == "steps":
+        return replace(shape.plan(16, 16, hold=False, places=0), form="steps")
+    return min(plans, key=shape.work)
 
 
 def places_on(device: torch.device) -> int:
