@@ -31,6 +31,7 @@ MISTAKES = {
     "diagnose none bare.csv": "elman diagnose: none: expected a run folder, got none.",
     "diagnose run bare.csv": "labels are needed to follow the loss back, got none. Give a file such as the run learned",
     "diagnose lstm --out file/x": "file/x: could not be written, got Not a directory",
+    "explain run": "run holds a run; say what it is asked about: --on TEXT or --on FILE --row N.",
     "explain lstm --out file/x": "file/x cannot be a folder: Not a directory",
     "export run --to c --out file/x": "file/x: could not be written, got Not a directory",
     "serve run --port 99999": "elman serve: --port must be in 0 to 65535, got 99999.",
@@ -51,3 +52,10 @@ def test_a_mistake_is_a_line_and_never_a_traceback(words, labelled, monkeypatch)
     assert done.exit_code == 2, (done.stderr, done.exception)
     *_, last = done.stderr.splitlines()
     assert MISTAKES[words] in last and last.startswith("elman")
+
+
+def test_a_cell_is_explained_also_beside_a_folder_of_its_name(labelled, monkeypatch):
+    monkeypatch.chdir(labelled)
+    (labelled / "gru").mkdir()
+    assert CliRunner().invoke(app, ["explain", "gru"]).stdout.startswith("gru: ")
+    assert "unknown cell ''" in CliRunner().invoke(app, ["explain", ""]).stderr

@@ -49,15 +49,20 @@ def test_the_derived_backward_is_the_derivative(cell):
 def test_every_backend_equals_eager(cell, backend, options, dtype, lengths):
     rnn = make(cell, "eager", options, dtype=dtype)
     x = torch.randn(3, 4, 3, dtype=dtype)
-    y, state = run(rnn, x, lengths=lengths)
-    expected = gradients(rnn, x, lengths)
+    start = None
+    if rnn.layer_norm and dtype == torch.float32:
+        # R h of a state of 0 has no spread, and its norm's derivative, 1/sqrt(eps), makes a last bit 316 times as
+        # large: that start is float64's to hold.
+        start = tuple(s + torch.randn_like(s) for s in rnn.initial_state(3))
+    y, state = run(rnn, x, start, lengths)
+    expected = gradients(rnn, x, lengths, start)
     expected = {name: value.clone() for name, value in expected.items()}
     rnn.backend = backend
-    y_other, state_other = run(rnn, x, lengths=lengths)
+    y_other, state_other = run(rnn, x, start, lengths)
     assert_close(y_other, y, "outputs")
     for got, wanted in zip(state_other, state, strict=True):
         assert_close(got, wanted, "state")
-    for name, got in gradients(rnn, x, lengths).items():
+    for name, got in gradients(rnn, x, lengths, start).items():
         assert_close(got, expected[name], f"gradient of {name}")
 
 

@@ -55,13 +55,14 @@ def explain(
 
         run_example(Path(cell), on, row, step, cells, out)
         return
+    from elman.cells import CATALOGUE
     from elman.cli.jobs import load_cells
     from elman.errors import OptionError
     from elman.evidence.explain import DIAGRAMS
     from elman.evidence.explain import explain as told
 
     load_cells(cells, cell)
-    if Path(cell).is_dir():
+    if cell and cell not in CATALOGUE and Path(cell).is_dir():
         raise OptionError(
             f"elman explain: {cell} holds a run; say what it is asked about: --on TEXT or --on FILE --row N."
         )

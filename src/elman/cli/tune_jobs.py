@@ -132,11 +132,9 @@ def run_tune(
             estimator = changed(estimator, **fixed(estimator, search))
             space = make_space(estimator, search, how["only"])
             data = _begin(asked, estimator, folder, how["trials"], resume=resume)
-            say = talk()["say"]
-            say(f"{title}: {how['trials']} trials over {', '.join(space)}.")
             counts = {"trials": how["trials"], "workers": how["workers"], "seed": asked.seed}
             ready = partial(load_cells, asked.cells, first)
-            tuned = run_search(data.task, space, folder, prepare=ready, say=say, **counts)
+            tuned = run_search(data.task, space, folder, prepare=ready, say=talk()["say"], **counts)
             outcome = data.judge(tuned, folder, title=title, **talk())
             lines = _lines(tuned, outcome.sentence)
     if data.columns is not None:

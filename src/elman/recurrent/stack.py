@@ -273,7 +273,7 @@ class Recurrent(nn.Module):
         steps, rows = x.shape[:2]
         allowed = f"{self._where}: lengths must be whole numbers in 0 … "
         try:
-            valid = torch.as_tensor(lengths, device=x.device)
+            valid = torch.as_tensor(lengths)
         except (TypeError, ValueError, RuntimeError):  # text, None, lists of unlike lengths
             shown = " ".join(reprlib.repr(lengths).split())
             raise ShapeError(f"{allowed}{steps}, got {shown}. Give one length per row.") from None
@@ -282,9 +282,9 @@ class Recurrent(nn.Module):
             raise ShapeError(f"{allowed}{steps}, got {valid.dtype}. Write torch.as_tensor(lengths).long().")
         if torch.compiler.is_compiling():  # a branch on values would break the graph, T in the text would fix T
             torch.ops.aten._assert_async.msg(((valid >= 0) & (valid <= steps)).all(), f"{allowed}T, got others.")
-        elif rows and not valid.is_meta and not 0 <= int(valid.min()) <= int(valid.max()) <= steps:
+        elif not valid.is_meta and bool(((valid < 0) | (valid > steps)).any()):  # where they are: a GPU is waited for
             raise ShapeError(f"{allowed}{steps}, got {valid.tolist()}.")
-        return valid
+        return valid.to(x.device)
 
     def check_state(self, state: State, rows: int) -> State:
         """The state as a tuple; raises `ShapeError` unless its parts are (L·D, B, H) for so many rows."""

@@ -131,6 +131,7 @@ def run_search(
     """
     whole("tune", "trials", trials)
     whole("tune", "workers", workers)
+    say(f"{trials} trials over {', '.join(space)}.")
     with alone(folder), quiet(load_optuna()):
         search = Search(task, space, trials, folder, seed)
         done = len(search.found())
