@@ -104,6 +104,11 @@ def count_steps(batch: Batch) -> int:
     return batch.x.shape[0] * batch.x.shape[1] if batch.lengths is None else int(batch.lengths.sum())
 
 
+def count_targets(batch: Batch) -> float:
+    """Targets whose loss counts: what a mean over several batches, or several processes' rows, is weighted by."""
+    return float(len(batch) if batch.weight is None else batch.weight.sum())
+
+
 def shard(batch: Batch, rank: int, world: int) -> Batch:
     """This process's share of the rows, every `world`-th; all of them where there are fewer rows than processes."""
     if world == 1 or len(batch) < world:

@@ -20,6 +20,7 @@ from elman.training.assembly import (
     Sealed,
     check_inputs,
     count_steps,
+    count_targets,
     make_fabric,
     make_folder,
     make_optimizer,
@@ -65,7 +66,9 @@ def fit(
         g ← ∇ loss(batch, state)        g ← g · min(1, clip_norm / ‖g‖)        θ ← AdamW(θ, g, η)
 
     On the CPU the weights are a function of settings, data, initial weights and number of threads, to the last bit.
-    With a `folder` that also holds if the run is killed at any instant and called again with `resume=True`.
+    With a `folder` that also holds if the run is killed at any instant and called again with `resume=True`. Several
+    processes, each with its share of a batch's rows, find the gradient of the whole batch's mean; each draws its own
+    dropout.
 
     Raises DivergenceError on a NaN or an explosion, Interrupted on SIGINT or SIGTERM, RunError when the folder cannot
     be written or holds another run. Sources: Loshchilov & Hutter 2019 (AdamW); Pascanu et al. 2013 (clipping);
@@ -224,14 +227,19 @@ class Run:
     def update(self, batch: Batch) -> None:
         """One step of gradient descent: forward, backward, clip, look, move."""
         at, settings = self.at, self.settings
-        items = count_steps(batch)  # before the batch is on the device, where counting would be a wait
+        items, targets = count_steps(batch), count_targets(batch)  # on the device, counting would be a wait
         batch = batch.to(self.fabric.device)
         before = self.carried if len(batch) == at.rows else None
         lr = learning_rate_at(at.step, settings, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
+        if self.fabric.world_size > 1:  # masks of its own for each process, the same when the step is done again
+            randomness.start(settings.seed, at.step, self.fabric.global_rank)
         loss, after = self.forward(Sealed(batch, before))
+        if self.fabric.world_size > 1:  # so that the mean over processes is the mean over all targets
+            mean = cast(Tensor, self.fabric.all_reduce(torch.tensor(targets, device=loss.device)))
+            loss = loss * (targets / mean.clamp(min=1e-9))
         self.fabric.backward(loss)
         # Infinity clips nothing, but still measures.
         limit = math.inf if settings.clip_norm is None else settings.clip_norm
@@ -310,7 +318,7 @@ class Run:
         total, count, carried, rows = 0.0, 0.0, None, 0
         with torch.no_grad():
             for batch in batches.epoch(0):
-                here = float(len(batch) if batch.weight is None else batch.weight.sum())
+                here = count_targets(batch)
                 batch = batch.to(self.fabric.device)
                 before = carried if len(batch) == rows else None
                 with self.fabric.autocast():

@@ -35,6 +35,19 @@ def restore(tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
     np.random.set_state(("MT19937", np.array(keys, dtype=np.uint32), position, has_gauss, gauss))
 
 
+def start(*seeds: int) -> None:
+    """All generators anew, from the seed that is given or, of several, from what they make together."""
+    seed = seeds[0] if len(seeds) == 1 else int(np.random.SeedSequence(seeds).generate_state(1)[0])
+    # Not torch.manual_seed: of a GPU that is not in use yet it would decide what it draws after `isolated`.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed_all(seed)
+    if torch.backends.mps.is_available():
+        torch.mps.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
+
+
 @contextmanager
 def isolated(seed: int) -> Iterator[None]:
     """Within the block all generators start from `seed`; afterwards the caller's are as if nothing had happened.
@@ -46,14 +59,7 @@ def isolated(seed: int) -> Iterator[None]:
     True
     """
     outside = capture()
-    # Not torch.manual_seed: of a GPU that is not in use yet it would decide what it draws after the block.
-    torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
-        torch.cuda.manual_seed_all(seed)
-    if torch.backends.mps.is_available():
-        torch.mps.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
+    start(seed)
     try:
         yield
     finally:
