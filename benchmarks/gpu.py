@@ -21,7 +21,7 @@ if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")  # before anything imports triton
 
 from elman.errors import ElmanError
-from elman.evidence.speed.gpu import PARTS, Order, measure
+from elman.evidence.speed.gpu import PARTS, WHERE, Order, measure
 
 
 def main() -> int:
@@ -48,7 +48,7 @@ def main() -> int:
     try:
         return measure(order)
     except ElmanError as problem:
-        print(f"benchmarks/gpu.py: {problem}", file=sys.stderr)
+        print("benchmarks/gpu.py:", str(problem).removeprefix(f"{WHERE}: "), file=sys.stderr)
         return 2
 
 

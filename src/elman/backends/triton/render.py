@@ -47,8 +47,7 @@ import triton.language as tl
 
 from elman.backends.triton.functions import (
     come, expm1, joined, log1p, maximum, meet, minimum, power, sigmoid, sign, tanh, wait,
-)
-'''
+)'''
 
 
 def render(traced: Traced, chunks: int = 1) -> str:

@@ -6,7 +6,7 @@ which holds a GPU against its host.
 
 from __future__ import annotations
 
-from elman.evidence.speed.gpu.run import PARTS, Order, measure
+from elman.evidence.speed.gpu.run import PARTS, WHERE, Order, measure
 from elman.evidence.speed.gpu.versus import bench_gpu_vs_cpu
 
-__all__ = ["PARTS", "Order", "bench_gpu_vs_cpu", "measure"]
+__all__ = ["PARTS", "WHERE", "Order", "bench_gpu_vs_cpu", "measure"]
