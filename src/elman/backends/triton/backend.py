@@ -42,7 +42,7 @@ class Triton:
             return f"it computes in one dtype of 16, 32 or 64 bits, and x is {x.dtype}, W {weights.W.dtype}"
         if kind == torch.bfloat16 and x.device.type == "cpu" and traced.recurrent:
             return "triton's interpreter cannot multiply bfloat16"
-        if weights.gain_r is not None and traced.recurrent and _plan(traced, weights, x).form == "steps":
+        if weights.gain_r is not None and _plan(traced, weights, x).form == "steps":
             return "programs that normalise a layer have to be on the GPU at once, and there is no room for this one's"
         return refuse_tracing() or (None if watched() else refuse_transforms())
 
@@ -74,8 +74,7 @@ def _plan(traced: Traced, weights: Weights, x: Tensor) -> Plan:
     """How it would be laid out."""
     units = len(weights.b) // len(traced.gates)
     head = units // weights.heads
-    norm = weights.gain_r is not None and bool(traced.recurrent)
-    return plan(traced, x, (units, head), x.shape[1], norm=norm, back=True, tell=False)
+    return plan(traced, x, (units, head), x.shape[1], norm=weights.gain_r is not None, back=True, tell=False)
 
 
 def _autocast(x: Tensor) -> torch.dtype | None:

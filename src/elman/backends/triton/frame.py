@@ -53,9 +53,8 @@ class Frame:
         rows, units = given.state[0].shape
         wide = torch.float64 if given.x.dtype == torch.float64 else torch.float32
         head = units if given.R is None else given.R.shape[1]
-        norm = given.gain is not None and bool(traced.recurrent)
         plans = {
-            name: plan(traced, given.x, (units, head), rows, norm=norm, back=name == "backward")
+            name: plan(traced, given.x, (units, head), rows, norm=given.gain is not None, back=name == "backward")
             for name in ("forward", "backward")
         }
         return cls(traced, given, how, plans, rows, units, head, wide)
@@ -63,7 +62,7 @@ class Frame:
     @property
     def norm(self) -> bool:
         """Whether R h is normalised."""
-        return self.given.gain is not None and bool(self.traced.recurrent)
+        return self.given.gain is not None
 
     def grid(self, name: str) -> tuple[int, int, int]:
         """A kernel's programs by the units of a head, by sequences and by heads."""
