@@ -86,6 +86,8 @@ def test_a_users_cell_from_a_file(elman, table, tmp_path):
         "    gates = ('h',)\n"
         "    def step(self, x, r, s, p):\n"
         "        return torch.tanh(x.h + r.h)\n"
+        "class Other(Tiny):\n"
+        "    '''Which of the two is a run's, it says itself.'''\n"
     )
     options = (*COLUMNS, "--horizon", 3, "--cells", "mine.py", "--cell", "Tiny")
     assert "Tiny" in elman("forecast", table, *options, "--out", "run", *QUICK).stdout

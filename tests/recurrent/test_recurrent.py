@@ -221,11 +221,16 @@ def test_a_net_copies_saves_and_loads():
     assert torch.equal(rnn(x)[0], copy.deepcopy(rnn)(x)[0])
 
 
-def test_mixed_precision_runs():
-    rnn = elman.Recurrent("lstm", 3, 4, 2, zoneout=0.1, layer_norm=True)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        y, _ = rnn(torch.randn(2, 5, 3), lengths=[5, 2])
-    y.float().sum().backward()
+@pytest.mark.parametrize("backend", ["eager", "native"])
+def test_mixed_precision_runs_and_is_no_less_exact_than_half_precision(backend):
+    rnn = elman.Recurrent("lstm", 3, 4, 2, layer_norm=True, backend=backend)
+    for x in (torch.randn(2, 5, 3), torch.randn(2, 5, 3).bfloat16()):
+        expected, _ = rnn(x.float(), lengths=[5, 2])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y, state = rnn(x, lengths=[5, 2])
+        assert {v.dtype for v in (y, *state)} == {torch.float32}
+        torch.testing.assert_close(y, expected, rtol=0, atol=2e-2 if backend == "eager" else 0)
+        y.sum().backward()
     assert torch.isfinite(rnn.layers[0].W.grad).all()
 
 

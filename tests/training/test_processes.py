@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import elman
 from tests.training.test_resume import ENVIRONMENT, metrics
 
 SCRIPT = Path(__file__).with_name("processes.py")
@@ -46,3 +47,30 @@ def test_each_process_draws_masks_of_its_own_and_again_after_a_crash(tmp_path):
         assert all(torch.equal(a, b) for a, b in zip(masks[::-1], masks_again[::-1], strict=False))
     (_, here), (_, there) = undisturbed
     assert not any(torch.equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+@pytest.mark.slow
+def test_of_processes_that_train_together_one_writes_and_speaks(tmp_path):
+    rows = (f"{clip},{t},{clip % 2 + 0.1 * t},{'ab'[clip % 2]}" for clip in range(20) for t in range(6))
+    (tmp_path / "clips.csv").write_text("\n".join(["clip,t,x,word", *rows]))
+    words = [
+        "classify",
+        "clips.csv",
+        "--label",
+        "word",
+        "--sequence",
+        "clip",
+        "--time",
+        "t",
+        "--steps",
+        "5",
+        "--hidden-size",
+        "4",
+    ]
+    done = subprocess.run(
+        [*TORCHRUN, "2", "-m", "elman", *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("Report: ") == 1
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["clips"]
+    assert elman.load(tmp_path / "runs" / "clips").predict([[[5.0]]] * 2).tolist()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +15,7 @@ import typer
 from elman.cli import options
 from elman.cli.one_line import OneLine
 from elman.cli.options import Columns
+from elman.files import leads
 
 app = typer.Typer(
     name="elman",
@@ -52,7 +55,9 @@ def command(run: Callable[..., None], place: typer.Typer = app) -> Callable[...,
 
 def main() -> None:
     """Runs the command."""
-    app()
+    # Of processes that train together the first speaks; each tells its own errors.
+    with contextlib.nullcontext() if leads() else contextlib.redirect_stdout(io.StringIO()):
+        app()
 
 
 def _print_versions(asked: bool) -> None:
@@ -135,14 +140,14 @@ def predict(
     out: Annotated[Path | None, typer.Option(help="CSV to write; else it is printed.")] = None,
 ) -> None:
     """Forecast from a trained RUN, after the end of FILE or of its training data; or read the sequences in FILE."""
-    from elman.cli.jobs import load_cells, percentages, predict_labels
+    from elman.cli.jobs import define_cells, percentages, predict_labels
     from elman.cli.text_jobs import predict_texts
     from elman.cli.watch_jobs import predict_anomalies
     from elman.data import read_table, write_csv
     from elman.estimators import AnomalyDetector, Forecaster, load
     from elman.estimators.transduction.base import TextEstimator
 
-    load_cells(cells, None)
+    define_cells(cells)
     model = load(run)
     if isinstance(model, Forecaster):
         frame = None if file is None else read_table(file)

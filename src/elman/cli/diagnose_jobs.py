@@ -12,7 +12,7 @@ import torch
 
 from elman.cells import find_cell
 from elman.cli.jobs import COLUMNS as KEPT
-from elman.cli.jobs import kept_columns, load_cells, write_columns
+from elman.cli.jobs import define_cells, kept_columns, load_cells, write_columns
 from elman.data import read_table
 from elman.data.corpus import read_corpus
 from elman.data.examples import read_examples
@@ -45,7 +45,7 @@ def run_diagnose(name: str, file: Path | None, apply: bool, out: Path | None, ce
             )
         _of_cell(load_cells(cells, name), out)
         return
-    load_cells(cells, None)
+    define_cells(cells)
     _check_model(run)
     model = load(run)
     if file is None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from elman.cli.jobs import kept_columns, load_cells
+from elman.cli.jobs import define_cells, kept_columns
 from elman.data import Columns, read_corpus, read_examples, read_table
 from elman.data.examples import read_names
 from elman.data.inputs import Names
@@ -47,7 +47,7 @@ class Asked(NamedTuple):
 
 def run_example(run: Path, on: str, row: int, step: int | None, cells: Path | None, out: Path | None) -> None:
     """What the answer is owed to, on the terminal; numbers and pictures beside the run, or in `out`."""
-    load_cells(cells, None)
+    define_cells(cells)
     model = load(run)
     reader = of_kind(model, _READERS) or _of_sequences
     asked = reader(run, model, on, row)

@@ -25,6 +25,7 @@ from elman.estimators.sequences.base import SequenceEstimator
 from elman.evidence.board import Board
 from elman.evidence.label_study import Examples, label_study, labels_frame
 from elman.evidence.study import study
+from elman.files import leads
 from elman.training.progress import progress_for
 from elman.training.run import MANIFEST, RunFolder
 
@@ -119,7 +120,7 @@ def talk() -> dict[str, Any]:
     """How a study reports to a terminal: `progress`, a bar for each training, and `say`, lines on stderr."""
     return {
         "progress": lambda: progress_for("auto"),
-        "say": Console(stderr=True, highlight=False, soft_wrap=True).print,
+        "say": Console(stderr=True, highlight=False, soft_wrap=True, quiet=not leads()).print,
     }
 
 
@@ -203,8 +204,17 @@ def parse_value(text: str) -> Any:
 def load_cells(path: Path | None, cell: str | None) -> str:
     """Runs a user's Python file, so that the cells it defines are known, and names the cell to use: the one asked for,
     else the file's only one, else the LSTM."""
+    found = define_cells(path)
+    if cell is None and len(found) > 1:
+        raise OptionError(f"--cells: {path} defines several cells. Choose: --cell {found[0]}.")
+    return cell or (found[0] if found else "lstm")
+
+
+def define_cells(path: Path | None) -> list[str]:
+    """Runs a user's Python file, so that the cells it defines are known, and names them; a run says itself which of
+    them is its own."""
     if path is None:
-        return cell or "lstm"
+        return []
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if not path.is_file() or spec is None or spec.loader is None:
         raise OptionError(f"--cells: expected a Python file (.py) that defines your cells, got {path}.")
@@ -222,9 +232,7 @@ def load_cells(path: Path | None, cell: str | None) -> str:
     ]
     if not found:
         raise OptionError(f"--cells: {path} defines no cell. Subclass elman.Cell in it.")
-    if cell is None and len(found) > 1:
-        raise OptionError(f"--cells: {path} defines several cells. Choose: --cell {found[0].__name__}.")
-    return cell or found[0].__name__
+    return [cell.__name__ for cell in found]
 
 
 def percentages(level: Sequence[str] | None) -> tuple[float, ...]:

@@ -50,7 +50,7 @@ def generate(
     title: options.Title = None,
 ) -> None:
     """Learn to continue FILE, judge it, write a run folder; or print what the model in RUN writes, token by token."""
-    from elman.cli.jobs import build, load_cells, run_folder
+    from elman.cli.jobs import build, define_cells, run_folder
     from elman.cli.language_jobs import run_language, write
     from elman.errors import OptionError
 
@@ -61,7 +61,7 @@ def generate(
             does, wanted = ("learns from a FILE", "a run folder") if trained else ("writes from a RUN folder", "a file")
             raise OptionError(f"elman generate: {option.opts[0]} is for when it {does}, got {wanted}: {source}.")
     if trained:
-        load_cells(cells, None)
+        define_cells(cells)
         drawn = {name: context.params[name] for name in SAMPLE}
         write(source, prompt, max_new_tokens=max_new_tokens, seed=seed, do_sample=not greedy, **drawn)
         return

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from elman.cli.jobs import kept_columns, load_cells
+from elman.cli.jobs import define_cells, kept_columns
 from elman.data.examples import read_examples
 from elman.data.text_file import decode, read_bytes
 from elman.errors import MissingExtraError, OptionError
@@ -33,7 +33,7 @@ def run_stream(run: Path, state: Path | None, every: int, series: str | None, ce
     """Lines in, lines out, the state kept in a file where one is named."""
     if every < 1:
         raise OptionError(f"elman stream: --every must be 1 or more, got {every}.")
-    load_cells(cells, None)
+    define_cells(cells)
     opened = Stream(_step(run, series, "elman stream"))
     if state is not None and state.exists():
         opened.restore(state)
@@ -69,7 +69,7 @@ def run_export(
         raise OptionError(f"elman export: --to must be {', '.join(list(known)[:-1])} or {list(known)[-1]}, got {to!r}.")
     if to != "c" and (int8 or main or on is not None):
         raise OptionError(f"elman export: --int8, --main and --on are for --to c, got --to {to}. Leave them out.")
-    load_cells(cells, None)
+    define_cells(cells)
     model = load(run)
     if isinstance(model, Forecaster):
         more = "more than a recurrent stack and a head: it cannot be exported. Use elman stream, or elman serve"
@@ -174,7 +174,7 @@ def run_server(
         raise OptionError(f"elman serve: runs must have names of their own, got {', '.join(names)}. Copy one.")
     if store is not None and len(runs) > 1 and not store.startswith(SCHEMES):
         raise OptionError(f"elman serve: --store {store} would be of several runs. Leave it out: each has its own.")
-    load_cells(cells, None)
+    define_cells(cells)
     threads = os.cpu_count() or 1
     sessions = {
         name: Sessions(

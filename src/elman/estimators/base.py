@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
-from elman.cells import find_cell, name_of
+from elman.cells import Cell, find_cell, name_of
 from elman.data.batch import Batches
 from elman.errors import ElmanError, OptionError, RunError, UnknownNameError, suggest
 from elman.graph import trace
@@ -177,7 +177,8 @@ class Estimator(BaseEstimator):
 
     def _take(self, run: RunFolder) -> None:
         """What a finished run holds, if it is of this estimator and this data."""
-        found = load(run.path, **{name: getattr(self, name) for name in self.given})
+        own = ("cell",) if isinstance(self.cell, Cell) else ()
+        found = load(run.path, **{name: getattr(self, name) for name in (*self.given, *own)})
         cells = {trace(find_cell(e.cell, str(run.path))).fingerprint for e in (self, found)}
         same = (
             len(cells) == 1 and self._params() == found._params() and self._hash() == run.manifest().get("data_sha256")
@@ -218,12 +219,21 @@ class Estimator(BaseEstimator):
         cls, config: dict[str, Any], tensors: dict[str, Tensor], where: str, given: Mapping[str, Any]
     ) -> Estimator:
         params: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in config["params"].items()}
-        found = cls(**params | cls._take_given(params, given, where))
+        modules = {name: module for name, module in given.items() if name != "cell"}
+        params |= cls._take_given(params, modules, where) | {"cell": given.get("cell", params["cell"])}
+        found = cls(**params)
         state = dict(config["state"])
-        if trace(find_cell(params["cell"], where)).fingerprint != state["cell"]:
+        try:
+            cell = find_cell(params["cell"], where)
+        except UnknownNameError as problem:
+            raise UnknownNameError(
+                f"{problem} If it is your own, define it first; of the command, --cells FILE."
+            ) from None
+        if trace(cell).fingerprint != state["cell"]:
+            name = name_of(cell)
             raise RunError(
-                f"{where}: the cell {params['cell']!r} is not the one that was trained, its mathematics differ. "
-                "Define it as it was, or train again."
+                f"{where}: the cell {name!r} is not the one that was trained, its mathematics differ. Define it as it "
+                f"was; if its class was given arguments, give them again: load(folder, cell={name}(…))."
             )
         found.seed_ = state["seed"]
         weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
@@ -271,7 +281,8 @@ class Estimator(BaseEstimator):
 def load(folder: Path | str, **given: Any) -> Any:
     """The estimator that a run folder holds, fitted and ready to predict. Nothing in the folder is executed.
 
-    given  modules of your own that were arguments, as `encoder` of a `Captioner`: the folder has their weights alone
+    given  modules of your own that were arguments, as `encoder` of a `Captioner`: the folder has their weights alone;
+           `cell`, where your cell's class was given arguments, for the folder has its name alone
 
     A cell of your own must be defined, under its class name, before its run is loaded.
 

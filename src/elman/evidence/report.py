@@ -13,6 +13,7 @@ from typing import Any
 from elman.evidence.board import Board
 from elman.evidence.card import About, card, flat, told, unset
 from elman.evidence.plots import ForecastPlot, plot_forecast, plot_training, to_svg
+from elman.files import leads
 from elman.training.run import RunFolder
 
 _MOST_PLOTS = 6
@@ -80,6 +81,8 @@ class Report:
 
     def write(self, run: RunFolder) -> None:
         """`report.html`, `card.md` and, where there is a scoreboard, `scoreboard.json` into a run folder."""
+        if not leads():
+            return
         manifest = run.manifest()
         run.write_text("report.html", self.to_html(manifest))
         run.write_text("card.md", card(self, manifest))

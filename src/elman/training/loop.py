@@ -153,7 +153,8 @@ class Run:
                 found.check(self.identity, self.folder)
                 self.restore(found)
             else:
-                make_folder(self.folder)
+                if self.leader:
+                    make_folder(self.folder)
                 self.metrics.rewind(0)
                 self.save()
         self.progress.begin(self.at.step, self.total)

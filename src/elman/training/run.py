@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from elman.errors import RunError
-from elman.files import remove, write_atomic, write_failure
+from elman.files import leads, remove, write_atomic, write_failure
 from elman.training import checkpoint
 from elman.training.tensors import pack, unpack
 
@@ -50,6 +50,7 @@ class RunFolder:
     """A folder with `model.safetensors`, `config.json`, `metrics.jsonl`, `manifest.json` and what is written beside.
 
     Every file is replaced in one instant. Nothing in a folder is ever executed: weights are safetensors, the rest JSON.
+    Of the processes that `torchrun` started the first alone writes.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -70,6 +71,8 @@ class RunFolder:
         run, or a run and `resume` is not set.
         """
         manifest: dict[str, Any] = {}
+        if not leads():
+            return self
         if self.path.exists():
             manifest = self._own(resume)
         else:
@@ -128,6 +131,8 @@ class RunFolder:
             raise RunError(
                 f"{self.path / CONFIG}: config must be JSON with estimator, params, state: {reason}"
             ) from None
+        if not leads():
+            return
         content = {MODEL: pack(state_dict, {}), CONFIG: text.encode()}
         for name, data in content.items():
             write_atomic(self.path / name, data)

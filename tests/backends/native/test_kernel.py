@@ -373,7 +373,6 @@ def test_a_nan_stays_in_its_row(cell):
 
 REFUSED = {
     "bfloat16": (lambda rnn, x: rnn.to(torch.bfloat16)(x.bfloat16()), "float32 and float64"),
-    "autocast": (lambda rnn, x: torch.autocast("cpu")(rnn)(x), "autocast"),
     "torch.func": (lambda rnn, x: torch.func.vmap(lambda v: rnn(v)[0])(x[:, None]), "torch.func"),
     "forward mode": (lambda rnn, x: torch.func.jvp(lambda v: rnn(v)[0], (x,), (x,)), "forward-mode|torch.func"),
     "meta": (lambda rnn, x: rnn.to("meta")(x.to("meta")), "meta"),
