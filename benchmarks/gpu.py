@@ -35,17 +35,17 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=min((os.cpu_count() or 2) // 2, 8), help="compile ahead")
     parser.add_argument("--rows", type=int, default=None, help="no more than so many rows")
     asked = parser.parse_args()
-    order = Order(
-        asked.folder,
-        Path(__file__).parents[1],
-        minutes=asked.minutes,
-        only=tuple(asked.only),
-        cells=tuple(asked.cells),
-        dry=asked.dry,
-        workers=asked.workers,
-        most=asked.rows,
-    )
     try:
+        order = Order(
+            asked.folder,
+            Path(__file__).parents[1],
+            minutes=asked.minutes,
+            only=tuple(asked.only),
+            cells=tuple(asked.cells),
+            dry=asked.dry,
+            workers=asked.workers,
+            most=asked.rows,
+        )
         return measure(order)
     except ElmanError as problem:
         print("benchmarks/gpu.py:", str(problem).removeprefix(f"{WHERE}: "), file=sys.stderr)

@@ -27,6 +27,7 @@ from elman.evidence.speed.gpu.marks import MARKS, marked
 from elman.evidence.speed.gpu.picture import curve
 from elman.evidence.speed.gpu.record import Record, guarded
 from elman.evidence.speed.gpu.rows import Lab, Row, in_order, key_of
+from elman.evidence.speed.loops import LOOPS
 from elman.evidence.speed.point import INFERENCE, MODES, TRAINING, Point, agree
 
 pytest.importorskip("triton")
@@ -69,9 +70,18 @@ def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
     assert answer.stderr.startswith("elman bench gpu-vs-cpu: expected a CUDA GPU") and answer.stderr.count("\n") == 1
 
 
-def test_an_unknown_part_is_named(tmp_path):
-    with pytest.raises(OptionError, match="unknown part 'cudn', did you mean 'cudnn'"):
-        measure(order(tmp_path, only=("cudn",)))
+WRONG = {
+    "unknown part 'cudn', did you mean 'cudnn'": {"only": ("cudn",)},
+    "no row of a cell 'gruu', did you mean 'gru'": {"cells": ("gruu",)},
+    "--rows must be 1 or more, got -3": {"most": -3},
+    "--minutes must be 0 or more, got -1": {"minutes": -1},
+}
+
+
+@pytest.mark.parametrize("told", WRONG)
+def test_what_would_measure_nothing_is_refused(tmp_path, told):
+    with pytest.raises(OptionError, match=f"^benchmarks/gpu.py: {told}"):
+        measure(order(tmp_path, **WRONG[told]))
 
 
 def test_every_part_can_be_tried_and_nothing_is_measured(tmp_path, say, green, monkeypatch):
@@ -192,8 +202,9 @@ def test_marks_hold_for_their_rows_alone():
     assert {mark.mode for mark in MARKS if mark.mode} <= set(MODES)
 
 
-def test_torchs_scan_is_the_same_cell():
-    point = Point("custom", "MGU", custom.SCAN, TRAINING, 0, 5, 2, 16, 16)
+@pytest.mark.parametrize("name", LOOPS)
+def test_torchs_scan_is_the_same_cell(name):
+    point = Point("custom", name, custom.SCAN, TRAINING, 0, 5, 2, 16, 16)
     assert not custom.against_scan(Lab(CPU, tried=True), point).problem and point.error < 1e-5
 
 

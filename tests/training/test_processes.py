@@ -53,22 +53,13 @@ def test_each_process_draws_masks_of_its_own_and_again_after_a_crash(tmp_path):
 def test_of_processes_that_train_together_one_writes_and_speaks(tmp_path):
     rows = (f"{clip},{t},{clip % 2 + 0.1 * t},{'ab'[clip % 2]}" for clip in range(20) for t in range(6))
     (tmp_path / "clips.csv").write_text("\n".join(["clip,t,x,word", *rows]))
-    words = [
-        "classify",
-        "clips.csv",
-        "--label",
-        "word",
-        "--sequence",
-        "clip",
-        "--time",
-        "t",
-        "--steps",
-        "5",
-        "--hidden-size",
-        "4",
-    ]
+    columns, small = ["--label", "word", "--sequence", "clip", "--time", "t"], ["--steps", "5", "--hidden-size", "4"]
     done = subprocess.run(
-        [*TORCHRUN, "2", "-m", "elman", *words], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True
+        [*TORCHRUN, "2", "-m", "elman", "classify", "clips.csv", *columns, *small],
+        cwd=tmp_path,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("Report: ") == 1

@@ -46,7 +46,7 @@ def export(
     on: Annotated[
         Path | None, typer.Option(help="C: file with sequences, and their labels, to measure on what it costs.")
     ] = None,
-    main: Annotated[bool, typer.Option("--main", help="C: with a program to try it, -DNAME_MAIN.")] = False,
+    main: Annotated[bool, typer.Option("--main", help="C: with a program to try it; it says how to build it.")] = False,
     cells: options.Cells = None,
 ) -> None:
     """Write a trained RUN for where there is no Python."""

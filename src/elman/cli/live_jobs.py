@@ -96,6 +96,9 @@ def _export_c(model: Any, folder: Path, name: str, **options: Any) -> None:
 
     made = to_c(model, folder, name, **options)
     print(f"Written:  {made.source}, {made.header.name}")
+    if options["main"]:
+        stem = made.source.stem
+        print(f"Try it:   cc -O2 -D{stem.upper()}_MAIN {made.source} -o {stem} -lm; numbers in, a line for each step")
     _tell_c(made)
 
 

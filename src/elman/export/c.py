@@ -195,8 +195,13 @@ int main(void)
     float x[{upper}_INPUTS], y[{upper}_OUTPUTS];
     {name}_init(&state);
     for (;;) {{
-        for (int i = 0; i < {upper}_INPUTS; i++)
-            if (scanf("%f", &x[i]) != 1) return 0;
+        for (int i = 0; i < {upper}_INPUTS; i++) {{
+            const int found = scanf("%f", &x[i]);
+            if (found == 1) continue;
+            if (found == EOF && i == 0) return 0;
+            fprintf(stderr, "{name}: expected %d numbers for each step, spaces between.\\n", {upper}_INPUTS);
+            return 1;
+        }}
         {name}_step(&state, x, y);
         for (int i = 0; i < {upper}_OUTPUTS; i++) printf(i ? " %.9g" : "%.9g", (double)y[i]);
         printf("\\n");

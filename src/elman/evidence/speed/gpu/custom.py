@@ -87,5 +87,5 @@ class Scanned(torch.nn.Module):
             new = loop.step(given[0], state, *given[1:])
             return tuple(part.clone() for part in new), new[0].clone()  # it refuses what may be the same memory twice
 
-        last, y = scan(step, state, (loop.inputs(x), *loop.masks(x)))
+        last, y = scan(step, state, (loop.inputs(x), *map(torch.stack, loop.masks(x))))
         return y, tuple(part.unsqueeze(0) for part in last)

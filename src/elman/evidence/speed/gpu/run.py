@@ -41,7 +41,10 @@ ROW = 90.0  # seconds after which a row is taken for one that never ends
 
 @dataclass(frozen=True)
 class Order:
-    """What was asked for: parts and cells (all if none), minutes, processes that compile ahead, rows at most."""
+    """What was asked for: parts and cells (all if none), minutes, processes that compile ahead, rows at most.
+
+    Raises `OptionError` for what would measure nothing.
+    """
 
     out: Path
     root: Path
@@ -52,14 +55,24 @@ class Order:
     workers: int = 0
     most: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.most is not None and self.most < 1:
+            raise OptionError(f"{WHERE}: --rows must be 1 or more, got {self.most}.")
+        if self.minutes < 0:
+            raise OptionError(f"{WHERE}: --minutes must be 0 or more, got {self.minutes}.")
+
     def rows(self) -> list[Row]:
-        """The checks of the cells, and the rows, the most important first. Raises `OptionError` for an unknown part."""
+        """The checks of the cells, and the rows, the most important first."""
         known = [*PARTS, SANITIZER]
         for name in self.only:
             if name not in known:
                 raise OptionError(f"{WHERE}: unknown part {name!r}, {suggest(name, known)}")
         parts = [make for name, make in PARTS.items() if name == checks.PART or not self.only or name in self.only]
         rows = in_order([row for make in parts for row in make()])
+        here = {row.point.cell for row in rows}
+        for cell in self.cells:
+            if cell not in here:
+                raise OptionError(f"{WHERE}: no row of a cell {cell!r}, {suggest(cell, here)}")
         return [row for row in rows if not self.cells or row.point.cell in (*self.cells, "none")]
 
 
