@@ -56,9 +56,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
     >>> suggest("ltsm", ["lstm", "gru"])
     "did you mean 'lstm'?"
+    >>> suggest("gur", ["mgu", "gru"])
+    "did you mean 'gru'?"
     >>> suggest("transformer", ["lstm", "gru"])
     'choose from: gru, lstm.'
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]!r}?" if near else f"choose from: {', '.join(names)}."
+    near = difflib.get_close_matches(name, names, cutoff=0.6)
+    swapped = [other for other in near if sorted(other) == sorted(name)]
+    return f"did you mean {(swapped or near)[0]!r}?" if near else f"choose from: {', '.join(names)}."

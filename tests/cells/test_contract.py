@@ -122,10 +122,24 @@ def test_a_cell_that_needs_arguments_is_refused_in_one_line():
 
 
 def test_a_cell_without_a_step_says_so():
-    with pytest.raises(CellError, match="needs a method step"):
+    with pytest.raises(CellError, match=r"^Stepless: a cell needs a method step\(self, x, r, s, p\); define one\.$"):
 
         class Stepless(elman.Cell):
             gates = ("a",)
+
+
+def test_a_gate_that_is_never_read_would_have_weights_for_nothing():
+    with pytest.raises(CellError, match=r"\.gates: 'b' is never read by step\. Take it out, or use x\.b\.$"):
+        define("torch.tanh(x.a)", gates=("a", "b"))
+    define("torch.tanh(r.a)", gates=("a",))
+    define("x.a", gates=("a",))
+
+
+def test_a_mistake_in_init_names_the_cell():
+    cell = define("x.a", gates=("a",))
+    cell.init = lambda self, w: w.b.f.fill_(1.0)
+    with pytest.raises(CellError, match=r"\.init: 'f' is not declared here: choose from: a\.$"):
+        elman.Recurrent(cell, 2, 3)
 
 
 def test_cells_are_found_by_name_class_and_instance():

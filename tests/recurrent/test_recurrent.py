@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import numpy as np
 import pytest
@@ -293,3 +294,26 @@ def test_heads_are_a_net_that_has_blocks_in_its_matrix():
     torch.testing.assert_close(identity, torch.eye(6))
     with pytest.raises(OptionError, match="hidden_size must be a multiple of heads, got 6 and 4"):
         elman.Recurrent("gru", 3, 6, heads=4)
+
+
+MISTAKES = {
+    "bidirectional must be True or False, got 'no'": {"bidirectional": "no"},
+    "layer_norm must be True or False, got 1": {"layer_norm": 1},
+    "zoneout must be in [0, 1), got 1.5. It is the chance that a unit keeps its state": {"zoneout": 1.5},
+    "dtype must be one of torch's floating types, got 'float32'": {"dtype": "float32"},
+    "dtype must be one of torch's floating types, got torch.int64": {"dtype": torch.int64},
+    "device 'gpu7' cannot be used: ": {"device": "gpu7"},
+}
+
+
+@pytest.mark.parametrize("told", MISTAKES)
+def test_a_wrong_option_is_one_line(told):
+    with pytest.raises(OptionError, match=re.escape(told)) as problem:
+        elman.Recurrent("gru", 3, 4, **MISTAKES[told])
+    assert "\n" not in str(problem.value)
+
+
+def test_a_state_that_is_no_tuple_of_tensors_is_told():
+    rnn = elman.Recurrent("lstm", 3, 4)
+    with pytest.raises(ShapeError, match=r"state must be a tuple of tensors \('h', 'c'\), got a str among them"):
+        rnn(torch.zeros(1, 2, 3), {"h": torch.zeros(1, 1, 4), "c": torch.zeros(1, 1, 4)})

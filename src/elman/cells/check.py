@@ -50,6 +50,8 @@ class _Watch(OperatorMode):
         super().__init__()
         self.code, self.name, self.allowed = code, name, allowed
         self.problem: CellError | None = None
+        self.read: set[int] = set()
+        """ids of what an operator was given"""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self.allowed(func):
@@ -65,6 +67,7 @@ class _Watch(OperatorMode):
                 f"or random operation."
             )
             raise self.problem
+        self.read |= {id(value) for value in (*args, *(kwargs or {}).values())}
         return func(*args, **(kwargs or {}))
 
 
@@ -86,7 +89,7 @@ def check_step(cell: Any, fields: Callable[..., Any], allowed: Callable[[Any], b
         if watch.problem is not None:  # torch takes a TypeError in `x += 1` for "not my business" and tries x + 1
             raise watch.problem
     except CellError as problem:
-        if ".step, " in str(problem):
+        if ".step, " in str(problem) or str(problem).startswith(f"{name}: "):
             raise
         raise CellError(f"{name}.step, {_failing_line(code)}: {problem}") from None
     except Exception as problem:
@@ -99,6 +102,10 @@ def check_step(cell: Any, fields: Callable[..., Any], allowed: Callable[[Any], b
             f"{name}.step: expected the {len(cell.states)} state(s) {cell.states}, each {shape} here, got "
             f"{got}. Return one tensor per state, in that order."
         )
+    read = watch.read | {id(value) for value in new}
+    for gate in cell.gates:
+        if not read & {id(getattr(named, gate)) for named in given[:2]}:
+            raise CellError(f"{name}.gates: {gate!r} is never read by step. Take it out, or use x.{gate}.")
 
 
 def _line(code: CodeType, frame: FrameType | None) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from elman.backends import Pass, Weights, select
 from elman.backends.base import gather
 from elman.cells.base import Fields
-from elman.errors import ShapeError
+from elman.errors import CellError, ShapeError
 from elman.graph import Traced, keeper
 
 
@@ -70,7 +70,10 @@ class Layer(nn.Module):
         for name, value in self.initial.items():
             value.fill_(cell.initial.get(name, 0.0))
         by_gate = self.by_gate()
-        cell.init(by_gate)
+        try:
+            cell.init(by_gate)
+        except CellError as problem:
+            raise CellError(f"{self.traced.name}.init: {problem}") from None
         if self.R is not None and self.heads > 1:  # by_gate then has copies of R
             self.R.copy_(gather(torch.cat(list(vars(by_gate.R).values())), self.R.shape[1]))
         kept = None if self.forget_bias is None else keeper(cell)

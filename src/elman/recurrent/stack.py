@@ -7,6 +7,7 @@ import reprlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,6 +82,9 @@ class Recurrent(nn.Module):
         _check_options(
             self._where, sizes, {"dropout": dropout, "recurrent_dropout": recurrent_dropout, "zoneout": zoneout}
         )
+        flags = {"bidirectional": bidirectional, "batch_first": batch_first, "layer_norm": layer_norm}
+        _check_flags(self._where, flags | {"residual": residual, "learn_initial_state": learn_initial_state})
+        _check_dtype(self._where, dtype)
         if hidden_size % heads:
             raise OptionError(f"{self._where}: hidden_size must be a multiple of heads, got {hidden_size} and {heads}.")
         _check_checkpoint(self._where, checkpoint)
@@ -103,7 +107,12 @@ class Recurrent(nn.Module):
             )
             for layer in range(num_layers)
             for size in [input_size if layer == 0 else hidden_size * self.directions] * self.directions
-        ).to(device=device, dtype=dtype)
+        )
+        try:
+            self.layers.to(device=device, dtype=dtype)
+        except (AssertionError, RuntimeError) as problem:  # no such device, none here, or no room on it
+            reason = str(problem).strip().split("\n")[0].rstrip(".")
+            raise OptionError(f"{self._where}: device {device!r} cannot be used: {reason}.") from None
 
     @property
     def cell(self) -> Cell:
@@ -290,6 +299,9 @@ class Recurrent(nn.Module):
         """The state as a tuple; raises `ShapeError` unless its parts are (L·D, B, H) for so many rows."""
         names = self.cell.states
         state = (state,) if isinstance(state, Tensor) else tuple(state)
+        if odd := [part for part in state if not isinstance(part, Tensor)]:
+            got = type(odd[0]).__name__
+            raise ShapeError(f"{self._where}: state must be a tuple of tensors {names}, got a {got} among them.")
         if len(state) != len(names):
             raise ShapeError(f"{self._where}: state must have {len(names)} part(s) {names}, got {len(state)}.")
         expected = {"L·D": len(self.layers), "B": rows, "H": self.hidden_size}
@@ -344,7 +356,20 @@ def _check_options(where: str, sizes: dict[str, int], chances: dict[str, float])
             raise OptionError(f"{where}: {name} must be a whole number ≥ 1, got {size!r}.")
     for name, chance in chances.items():
         if isinstance(chance, bool) or not isinstance(chance, int | float) or not 0.0 <= chance < 1.0:
-            raise OptionError(f"{where}: {name} must be in [0, 1), got {chance!r}. It is the share that is dropped.")
+            what = "chance that a unit keeps its state" if name == "zoneout" else "share that is dropped"
+            raise OptionError(f"{where}: {name} must be in [0, 1), got {chance!r}. It is the {what}.")
+
+
+def _check_flags(where: str, flags: dict[str, bool]) -> None:
+    for name, flag in flags.items():
+        if not isinstance(flag, bool | np.bool_):  # "no" is true
+            raise OptionError(f"{where}: {name} must be True or False, got {flag!r}.")
+
+
+def _check_dtype(where: str, dtype: Any) -> None:
+    if dtype is None or (isinstance(dtype, torch.dtype) and (dtype.is_floating_point or dtype.is_complex)):
+        return
+    raise OptionError(f"{where}: dtype must be one of torch's floating types, got {dtype!r}. Write torch.float32.")
 
 
 def _check_checkpoint(where: str, checkpoint: Any) -> None:

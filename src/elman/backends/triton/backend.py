@@ -34,7 +34,7 @@ class Triton:
         if reason := missing():
             return reason
         if x.device.type != "cuda" and not (x.device.type == "cpu" and interpreted()):
-            return f"it runs on a GPU and x is on {x.device}"
+            return f"it runs on a GPU and x is on {x.device}; TRITON_INTERPRET=1 tries it there"
         if weights.W.device != x.device:
             return f"x is on {x.device} and W on {weights.W.device}"
         kind = _autocast(x) or x.dtype
@@ -43,6 +43,8 @@ class Triton:
         if kind == torch.bfloat16 and x.device.type == "cpu" and traced.recurrent:
             return "triton's interpreter cannot multiply bfloat16"
         if weights.gain_r is not None and _plan(traced, weights, x).form == "steps":
+            if x.device.type == "cpu":
+                return "programs that normalise a layer together have to run at once, and interpreted they do not"
             return "programs that normalise a layer have to be on the GPU at once, and there is no room for this one's"
         return refuse_tracing() or (None if watched() else refuse_transforms())
 

@@ -119,11 +119,11 @@ def plan_for(
         return _changed(Plan("scan", 64, min(32, wide), 16, 1, False, fill=FILL * places))
     if not recurrent:
         return _changed(Plan("alone", min(16, power(rows)), min(64, wide), 16, 1, True))
-    fits = recurrent * wide * wide * size <= ALONE
+    parts = 2 if dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32 else 1
+    fits = recurrent * wide * wide * size * parts <= ALONE
     if fits and not (norm and heads > 1) if wanted is None else wanted == "alone":
         return _changed(Plan("alone", 16, wide, wide, 1, fits, warps=min(max(wide // 8, 4), 16)))
-    twice = dtype == torch.float32 and not torch.backends.cuda.matmul.allow_tf32
-    shape = Shape(units, rows, heads, recurrent, size, 2 if twice else 1, back)
+    shape = Shape(units, rows, heads, recurrent, size, parts, back)
     return _changed(_shared(shape, places, wanted))
 
 
