@@ -332,6 +332,11 @@ def test_an_answer_that_differs_is_not_written(wrong, difference, steps, tmp_pat
         (lambda: elman.Recurrent("gru", 2, 4, bidirectional=True), True, "bidirectional"),
         (lambda: elman.Recurrent("gru", 2, 4, dtype=torch.float64), True, "float32"),
         (lambda: elman.Recurrent("gru", 2, 4, dtype=torch.float64), False, "float32"),
+        (
+            lambda: elman.Forecaster(horizon=2),
+            True,
+            "a forecaster is more than a recurrent stack and a head. Use its stream",
+        ),
         (lambda: torch.nn.GRU(2, 4), True, "expected a fitted estimator or a Recurrent net, got GRU"),
         (lambda: torch.nn.GRU(2, 4), False, "expected a fitted estimator or a Recurrent net, got GRU"),
     ],

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from elman.errors import OptionError
+from elman.estimators import Forecaster
 from elman.recurrent import Recurrent
 from elman.steps.causal import Causal, StackStep
 from elman.steps.parts import Looked, Measured, Reads
@@ -20,6 +21,8 @@ def causal_of(model: Any) -> Causal:
         return StackStep("Recurrent", model)
     if not hasattr(model, "causal"):
         raise OptionError(f"export: expected a fitted estimator or a Recurrent net, got {type(model).__name__}.")
+    if isinstance(model, Forecaster):
+        raise OptionError("export: a forecaster is more than a recurrent stack and a head. Use its stream instead.")
     return model.causal()
 
 
