@@ -128,13 +128,6 @@ def test_a_cell_without_a_step_says_so():
             gates = ("a",)
 
 
-def test_a_gate_that_is_never_read_would_have_weights_for_nothing():
-    with pytest.raises(CellError, match=r"\.gates: 'b' is never read by step\. Take it out, or use x\.b\.$"):
-        define("torch.tanh(x.a)", gates=("a", "b"))
-    define("torch.tanh(r.a)", gates=("a",))
-    define("x.a", gates=("a",))
-
-
 def test_a_mistake_in_init_names_the_cell():
     cell = define("x.a", gates=("a",))
     cell.init = lambda self, w: w.b.f.fill_(1.0)

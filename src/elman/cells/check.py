@@ -50,8 +50,6 @@ class _Watch(OperatorMode):
         super().__init__()
         self.code, self.name, self.allowed = code, name, allowed
         self.problem: CellError | None = None
-        self.read: set[int] = set()
-        """ids of what an operator was given"""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not self.allowed(func):
@@ -67,7 +65,6 @@ class _Watch(OperatorMode):
                 f"or random operation."
             )
             raise self.problem
-        self.read |= {id(value) for value in (*args, *(kwargs or {}).values())}
         return func(*args, **(kwargs or {}))
 
 
@@ -102,10 +99,6 @@ def check_step(cell: Any, fields: Callable[..., Any], allowed: Callable[[Any], b
             f"{name}.step: expected the {len(cell.states)} state(s) {cell.states}, each {shape} here, got "
             f"{got}. Return one tensor per state, in that order."
         )
-    read = watch.read | {id(value) for value in new}
-    for gate in cell.gates:
-        if not read & {id(getattr(named, gate)) for named in given[:2]}:
-            raise CellError(f"{name}.gates: {gate!r} is never read by step. Take it out, or use x.{gate}.")
 
 
 def _line(code: CodeType, frame: FrameType | None) -> str:
