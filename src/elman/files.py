@@ -10,14 +10,14 @@ from elman.errors import RunError
 
 
 def leads() -> bool:
-    """Whether this process is the only one, or the first of those that `torchrun` started: the one that writes."""
-    return os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == "0"
+    """Whether this process is the only one, or the first of those that `torchrun` started to train together."""
+    rank = os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))
+    return rank == "0" or os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def write_atomic(path: Path, content: bytes) -> None:
     """Puts `content` at `path` so that a kill at any instant leaves the old file or the new one, never a part.
 
-    Of processes that train together the first writes, and the others believe it.
     Raises RunError when the disk is full or the folder cannot be written; the old file is then intact.
 
     >>> import tempfile
@@ -26,9 +26,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     ...     Path(folder, "a.txt").read_bytes()
     b'whole'
     """
-    if not leads():
-        return
-    aside = path.with_name(f".{path.name}.partial")  # one name: a killed run's leftover is overwritten, not piled up
+    # One name, lest what killed runs leave behind piles up; processes that train together may write at once.
+    aside = path.with_name(f".{path.name}.partial" if leads() else f".{path.name}.{os.getpid()}.partial")
     try:
         with aside.open("wb") as file:
             file.write(content)

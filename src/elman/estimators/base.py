@@ -95,7 +95,10 @@ class Estimator(BaseEstimator):
         ESTIMATORS[cls.__name__] = cls
 
     def save(self, folder: Path | str) -> None:
-        """Writes the fitted estimator as a run folder; raises `RunError` when one is there already."""
+        """Writes the fitted estimator as a run folder; raises `RunError` when one is there already.
+
+        Of processes that train together, whose nets are the same, the first writes.
+        """
         self._write(RunFolder(folder).create())
 
     def pipeline(self) -> Pipeline:

@@ -20,6 +20,7 @@ from elman.evidence.card import NAMED, About, limits
 from elman.evidence.plots import ForecastPlot
 from elman.evidence.report import Report
 from elman.evidence.scoreboard import Scoreboard, compare
+from elman.files import leads
 from elman.training.progress import Progress
 from elman.training.run import RunFolder
 
@@ -138,7 +139,7 @@ def study(
     judged = judge(forecaster, panel, n_windows=n_windows, rivals=rivals, **training)
     say("Final model: training on all data.")
     forecaster.fit(panel, folder=folder, resume=True, progress=progress())
-    if not panel.future or future is not None:
+    if leads() and (not panel.future or future is not None):
         write_csv(forecaster.predict(panel, future=future), folder / "forecast.csv")
     make_report(title, forecaster, judged).write(run)
     return judged

@@ -167,7 +167,8 @@ class RunFolder:
             raise RunError(
                 f"{self.path}: write_text takes a plain name that is not one of the run's own, got {name!r}."
             )
-        write_atomic(self.path / name, text.encode())
+        if leads():
+            write_atomic(self.path / name, text.encode())
 
     def _write_manifest(self, manifest: dict[str, Any]) -> None:
         write_atomic(self.path / MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False).encode())
