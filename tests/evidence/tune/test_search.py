@@ -136,7 +136,7 @@ def test_a_killed_search_loses_no_trial(tmp_path, workers):
         cwd=root,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (root, root / "src")))},
     ) as process:
-        told = [process.stdout.readline() for _ in range(3)]
+        _, *told = [process.stdout.readline() for _ in range(4)]
         process.send_signal(signal.SIGKILL)
     assert told[2].startswith("Trial 3/6" if workers == 1 else "Trial ")
     time.sleep(0.5 * (workers - 1))
@@ -177,7 +177,7 @@ def test_two_workers_share_a_study_and_try_nothing_twice(tmp_path):
     processes = [t.user_attrs["process"] for t in search.study.trials]
     assert len(set(processes)) == 2
     assert len(found.trials) == 6 and len({t.params["learning_rate"] for t in found.trials}) == 6
-    assert {t.number for t in found.trials} == set(range(6)) and len(told) == 6
+    assert {t.number for t in found.trials} == set(range(6)) and len(told) == 1 + 6
     # A worker's training is the one that this process would have done.
     for trial in found.trials:
         if trial.state == "complete":
@@ -259,8 +259,9 @@ def test_the_search_says_what_it_does():
     told = []
     model = small(max_steps=3)
     run_search(make_task(model, X, y), make_space(model, RATES, []), None, trials=2, say=told.append)
-    assert told[0].startswith("Trial 1/2: loss ") and told[0].endswith("as it is")
-    assert "learning_rate" in told[1] and "(best " in told[1]
+    assert told[0].startswith("2 trials over ") and "learning_rate" in told[0]
+    assert told[1].startswith("Trial 1/2: loss ") and told[1].endswith("as it is")
+    assert "learning_rate" in told[2] and "(best " in told[2]
 
 
 def test_a_search_that_is_told_to_stop_says_how_to_go_on(tmp_path):
@@ -268,7 +269,8 @@ def test_a_search_that_is_told_to_stop_says_how_to_go_on(tmp_path):
     how = {"trials": 3, "search": RATES, "only": [], "folder": tmp_path}
 
     def stop(line):
-        raise KeyboardInterrupt
+        if line.startswith("Trial"):
+            raise KeyboardInterrupt
 
     with pytest.raises(Interrupted, match=r"stopped after 1 of 3 trials; to go on, resume it"):
         tune(small(max_steps=3), X, y, say=stop, **how)

@@ -88,7 +88,7 @@ def tune(
               definition by `if __name__ == "__main__":`
     folder    keeps the search in `study.db`; None: it is kept in memory
     resume    goes on with the search in the folder; a trial whose process was killed is begun anew
-    say       told a line for each trial
+    say       told what is searched, then a line for each trial
 
     Raises `OptionError`, `DataError`, `RunError`, and `MissingExtraError` without the package optuna.
     Source: Akiba et al. 2019, doi:10.1145/3292500.3330701 (optuna).
