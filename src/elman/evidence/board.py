@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 ALPHA = 0.05
+TESTED = "against the network, two-sided: how often chance alone makes such a difference"
 
 
 class Duel(NamedTuple):
@@ -173,10 +174,12 @@ class Board(ABC):
             mark = ' class="network"' if self.marked(row) else ""
             body += f'<tr{mark}><th scope="row">{name}</th>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>\n"
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        told = "".join(f"<dt>{escape(title)}</dt><dd>{escape(hint)}</dd>" for title, hint in self.columns() if hint)
         return (
             f'<div class="scroll"><table class="scores"><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>'
             f'</div>\n<p class="quiet">{escape(self.scope())}</p>\n'
             + (f'<ul class="quiet">{notes}</ul>' if notes else "")
+            + f'<details class="quiet"><summary>What the columns say</summary><dl>{told}</dl></details>\n'
         )
 
     def to_json(self) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from elman.evidence.board import Board, rank, text
+from elman.evidence.board import TESTED, Board, rank, text
 from elman.evidence.significance import PairedTest
 
 
@@ -71,7 +71,7 @@ class MeasuredBoard(Board):
         """Model, measures, seconds, p."""
         measures = [(name, self.hints[name]) for name in self.rows[0].scores]
         seconds = [("fit s", "seconds to fit"), ("predict s", "seconds to predict all test sequences")]
-        return [("model", ""), *measures, *seconds, ("p", "paired t-test against the network, two-sided")]
+        return [("model", ""), *measures, *seconds, ("p", f"paired t-test {TESTED}")]
 
     def cells(self, row: ScoreRow) -> list[str]:
         """A line's texts."""

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from elman.errors import DataError, ShapeError, UnknownNameError, suggest
 from elman.evidence import metrics
 from elman.evidence.baselines import Forecast, run_baselines
-from elman.evidence.board import Board, rank, text
+from elman.evidence.board import TESTED, Board, rank, text
 from elman.evidence.significance import PairedTest, paired_test
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
@@ -181,12 +181,12 @@ _COLUMNS = (
     ("MASE", "mean absolute scaled error; below 1 beats the in-sample seasonal naive"),
     ("sMAPE %", "symmetric mean absolute percentage error, 0 … 200"),
     ("MAPE %", "mean absolute percentage error, zero truths left out"),
-    ("WQL", "weighted quantile loss"),
+    ("WQL", "weighted quantile loss: how far the truths were from the intervals; less is better"),
     ("80 % int.", "share of truths inside the 80 % interval; honest: 80 %"),
     ("95 % int.", "share of truths inside the 95 % interval; honest: 95 %"),
     ("fit s", "seconds to fit, all windows"),
     ("predict s", "seconds to predict, all windows"),
-    ("p", "Diebold–Mariano test against the network, two-sided"),
+    ("p", f"Diebold–Mariano test {TESTED}"),
 )
 
 
