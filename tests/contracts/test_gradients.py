@@ -50,9 +50,9 @@ def test_every_backend_equals_eager(cell, backend, options, dtype, lengths):
     rnn = make(cell, "eager", options, dtype=dtype)
     x = torch.randn(3, 4, 3, dtype=dtype)
     start = None
-    if rnn.layer_norm and dtype == torch.float32:
+    if backend == "triton" and rnn.layer_norm and dtype == torch.float32:
         # R h of a state of 0 has no spread, and its norm's derivative, 1/sqrt(eps), makes a last bit 316 times as
-        # large: that start is float64's to hold.
+        # large: of sums in another order than eager's that start is float64's to hold.
         start = tuple(s + torch.randn_like(s) for s in rnn.initial_state(3))
     y, state = run(rnn, x, start, lengths)
     expected = gradients(rnn, x, lengths, start)

@@ -1,4 +1,7 @@
-"""Training in the processes that `torchrun` started: `processes.py FOLDER [crash STEP]`, or resumed where FOLDER is."""
+"""Training in the processes that `torchrun` started, begun or resumed: `processes.py FOLDER DROPOUT STEP`.
+
+It ends in the middle of that step, if there is one.
+"""
 
 from __future__ import annotations
 

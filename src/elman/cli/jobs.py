@@ -202,8 +202,8 @@ def parse_value(text: str) -> Any:
 
 
 def load_cells(path: Path | None, cell: str | None) -> str:
-    """Runs a user's Python file, so that the cells it defines are known, and names the cell to use: the one asked for,
-    else the file's only one, else the LSTM."""
+    """Names the cell to use, and defines those of a user's file: the one asked for, else the file's only one, else the
+    LSTM."""
     found = define_cells(path)
     if cell is None and len(found) > 1:
         raise OptionError(f"--cells: {path} defines several cells. Choose: --cell {found[0]}.")

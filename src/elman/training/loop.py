@@ -228,19 +228,17 @@ class Run:
     def update(self, batch: Batch) -> None:
         """One step of gradient descent: forward, backward, clip, look, move."""
         at, settings = self.at, self.settings
-        items, targets = count_steps(batch), count_targets(batch)  # on the device, counting would be a wait
+        items = count_steps(batch)  # before the batch is on the device, where counting would be a wait
+        share = self.stand_apart(batch) if self.fabric.world_size > 1 else None
         batch = batch.to(self.fabric.device)
         before = self.carried if len(batch) == at.rows else None
         lr = learning_rate_at(at.step, settings, self.total)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
 
-        if self.fabric.world_size > 1:  # masks of its own for each process, the same when the step is done again
-            randomness.start(settings.seed, at.step, self.fabric.global_rank)
         loss, after = self.forward(Sealed(batch, before))
-        if self.fabric.world_size > 1:  # so that the mean over processes is the mean over all targets
-            mean = cast(Tensor, self.fabric.all_reduce(torch.tensor(targets, device=loss.device)))
-            loss = loss * (targets / mean.clamp(min=1e-9))
+        if share is not None:
+            loss = loss * share
         self.fabric.backward(loss)
         # Infinity clips nothing, but still measures.
         limit = math.inf if settings.clip_norm is None else settings.clip_norm
@@ -259,6 +257,14 @@ class Run:
         if at.step >= self.total:
             at.stopped = "steps"
         self.progress.step(at.step, at.epoch + 1, loss_value, norm_value, items)
+
+    def stand_apart(self, batch: Batch) -> Tensor:
+        """Gives this process masks of its own, the same ones when the step is done again. Returns what its loss counts
+        beside the others', so that the mean over processes is the mean over all targets."""
+        randomness.start(self.settings.seed, self.at.step, self.fabric.global_rank)
+        targets = count_targets(batch)
+        mean = cast(Tensor, self.fabric.all_reduce(torch.tensor(targets, device=self.fabric.device)))
+        return targets / mean.clamp(min=1e-9)
 
     def look(self, loss: Tensor, norm: Tensor | None, batch: Batch, before: Any, lr: float) -> tuple[float, float]:
         """Loss and gradient norm as numbers, in the one wait for the device that a step has; DivergenceError, before
