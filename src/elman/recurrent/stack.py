@@ -112,7 +112,7 @@ class Recurrent(nn.Module):
             self.layers.to(device=device, dtype=dtype)
         except (AssertionError, RuntimeError) as problem:  # no such device, none here, or no room on it
             reason = str(problem).strip().split("\n")[0].rstrip(".")
-            raise OptionError(f"{self._where}: device {device!r} cannot be used: {reason}.") from None
+            raise OptionError(f"{self._where}: device {device!r} cannot be used: {reason}. Take 'cpu'.") from None
 
     @property
     def cell(self) -> Cell:
