@@ -145,6 +145,36 @@ def test_what_ifs_go_their_own_ways(address, opened, picture):
     after(page, 1)
 
 
+SLOW_FORKS = """() => {
+    const plain = fetch;
+    window.fetch = async (...asked) => {
+        if (`${asked[0]}`.endsWith("/fork")) await new Promise((resolve) => setTimeout(resolve, 500));
+        return plain(...asked);
+    };
+}"""
+
+
+def test_steps_typed_after_a_fork_are_the_fork_s_however_slow_it_is(address, opened):
+    page = opened(address)
+    page.evaluate(SLOW_FORKS)
+    push(page, "0.5, 1000; 1, 990")
+    after(page, 2)
+    page.get_by_role("button", name="Fork here").click()
+    push(page, "-30, 900")
+    stream = fitted("classifier max").stream()
+    for x in ([0.5, 1000.0], [1.0, 990.0]):
+        stream.push(x)
+    assert after(page, 3, 1) == stream.answer(stream.push([-30.0, 900.0]))["label"]
+    after(page, 2, 0)
+    page.get_by_role("button", name="Fork here").dblclick()
+    page.get_by_role("button", name="Start again").click()
+    push(page, "1, 1000")
+    after(page, 1)
+    page.wait_for_timeout(1200)  # both forks of what was ended have come by then
+    expect(page.get_by_role("radio")).to_have_count(1)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
 def test_what_is_no_step_is_a_line_and_stops_nothing(address, opened, tmp_path, picture):
     page = opened(address)
     problem = page.get_by_role("alert")

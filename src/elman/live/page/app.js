@@ -23,7 +23,8 @@ let model,
   heat = null,
   forks = 0,
   due = false,
-  spoken = 0;
+  spoken = 0,
+  turn = Promise.resolve();
 
 const player = new Player({ push: (x) => push(x), changed: showPlayer, failed: fail });
 
@@ -81,6 +82,13 @@ async function attempt(action) {
   } catch (problem) {
     fail(problem);
   }
+}
+
+/** Forks one after the other; what is typed after them waits, for it is meant for the one that is chosen then. */
+function inTurn(action) {
+  const done = turn.then(action);
+  turn = done.catch(() => {});
+  return done;
 }
 
 function fail(problem, row) {
@@ -284,6 +292,7 @@ $("typed").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
     await ready;
+    await turn;
     const steps = typed($("step").value, model);
     if (!steps.length) throw new Error(`Nothing to push. ${$("hint").textContent}`);
     for (const x of steps) await push(x);
@@ -314,30 +323,36 @@ $("part").addEventListener("change", () => {
   draw();
 });
 
-$("fork").addEventListener("click", () =>
-  attempt(async () => {
-    const copy = await chosen.fork(`what-if ${++forks}`);
-    tracks.push(copy);
-    choose(copy);
-  }),
-);
+/** first: of the sequences that were there when it was asked for */
+async function fork(first) {
+  if (tracks[0] !== first || tracks.length >= MOST) return;
+  const copy = await chosen.fork(`what-if ${++forks}`);
+  if (tracks[0] !== first) return copy.end(); // all was begun anew
+  tracks.push(copy);
+  choose(copy);
+}
 
-/** Ends what there is, and begins with a new sequence. */
-async function restart(track) {
+$("fork").addEventListener("click", () => {
+  const [first] = tracks;
+  attempt(() => inTurn(() => fork(first)));
+});
+
+/** Begins with a new sequence, and ends what there was, once nothing is forked from it any more. */
+function restart(track) {
   player.pause();
   const old = tracks;
   if (player.steps.length) player.rewind();
   begin(track);
-  await Promise.all(old.map((one) => one.end()));
+  inTurn(() => Promise.all(old.map((one) => one.end())));
 }
 
-$("reset").addEventListener("click", () => attempt(() => restart()));
+$("reset").addEventListener("click", () => restart());
 
 $("watched").addEventListener("submit", (event) => {
   event.preventDefault();
   attempt(async () => {
     const key = $("key").value;
-    await restart(Track.watching(key, await source.stepsOf(key), tell, came));
+    await inTurn(async () => restart(Track.watching(key, await source.stepsOf(key), tell, came)));
   });
 });
 
