@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import re
 
 import numpy as np
@@ -211,6 +212,15 @@ def test_an_estimator_keeps_its_forget_bias(tmp_path):
     assert (other.predict_proba(X) != model.predict_proba(X)).any()
     with pytest.raises(OptionError, match="forget_bias needs a gate"):
         elman.SequenceClassifier(**options, cell="elman").fit(X, y)
+
+
+def test_an_estimator_has_every_option_of_the_stack():
+    options = set(inspect.signature(elman.Recurrent).parameters)
+    shape = {"input_size", "batch_first", "bidirectional", "device", "dtype"}  # the problem's, or the training's
+    assert set(elman.SequenceClassifier().stack()) == options - shape
+    with pytest.raises(OptionError, match="hidden_size must be a multiple of heads, got 8 and 3") as caught:
+        elman.SequenceClassifier(hidden_size=8, heads=3).fit([[1, 2], [2, 1]] * 4, [0, 1] * 4)
+    assert "\n" not in str(caught.value)
 
 
 def test_a_net_copies_saves_and_loads():

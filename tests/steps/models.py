@@ -69,6 +69,9 @@ def forecaster(ids=("a", "b")):
 ALL = {
     **{f"classifier {pooling}": functools.partial(classifier, pooling) for pooling in POOLINGS},
     "classifier of layers": functools.partial(classifier, num_layers=2, layer_norm=True, cell="gru", zoneout=0.1),
+    "classifier of heads": functools.partial(
+        classifier, heads=2, num_layers=2, learn_initial_state=True, checkpoint="auto"
+    ),
     "regressor": regressor,
     "tagger of numbers": number_tagger,
     **{

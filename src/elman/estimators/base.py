@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from sklearn.base import BaseEstimator, clone
@@ -26,11 +27,6 @@ from elman.training.run import RunFolder
 from elman.training.settings import TrainingSettings
 
 ESTIMATORS: dict[str, type[Estimator]] = {}
-_STACK = (
-    *("cell", "hidden_size", "num_layers", "dropout", "layer_norm", "zoneout", "recurrent_dropout", "residual"),
-    *("forget_bias", "backend"),
-)
-
 
 Kind = TypeVar("Kind")
 
@@ -44,8 +40,8 @@ class Estimator(BaseEstimator):
     """A recurrent net for one problem shape: `fit`, `predict`, `save`, and `elman.load` to have it back.
 
     cell          name in `elman.CATALOGUE`, or your own `Cell`
-    hidden_size, num_layers, dropout, layer_norm, zoneout, recurrent_dropout, residual, forget_bias, backend   of the
-                  `Recurrent`
+    hidden_size, num_layers, dropout, layer_norm, zoneout, recurrent_dropout, residual, forget_bias, heads,
+    learn_initial_state, checkpoint, backend   of the `Recurrent`
     max_steps, batch_size, optimizer, learning_rate, weight_decay, warmup, average, clip_norm, patience, validate_every,
     precision, accelerator   of the training: see `TrainingSettings`
     random_state  an int gives the same net again
@@ -67,6 +63,9 @@ class Estimator(BaseEstimator):
     recurrent_dropout: float = 0.0
     residual: bool = False
     forget_bias: float | None = None
+    heads: int = 1
+    learn_initial_state: bool = False
+    checkpoint: Literal["auto"] | int | None = None
     backend: str = "auto"
     max_steps: int | None = None
     batch_size: int = 64
@@ -129,7 +128,8 @@ class Estimator(BaseEstimator):
 
     def stack(self) -> dict[str, Any]:
         """The arguments that are the `Recurrent` stack's."""
-        return {name: getattr(self, name) for name in _STACK}
+        own = inspect.signature(Recurrent).parameters
+        return {name: getattr(self, name) for name in Estimator.__dataclass_fields__ if name in own}
 
     def settings(self, steps: int | None, seed: int = 0) -> TrainingSettings:
         """The training's settings, for so many steps."""

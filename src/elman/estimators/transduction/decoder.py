@@ -61,7 +61,8 @@ class AttentiveDecoder(nn.Module):
     def begin(self, memory: Tensor, valid: Tensor) -> State:
         """The state before the first token: below it starts from the mean of the encoder's steps."""
         mean = (memory * valid.unsqueeze(-1)).sum(1) / valid.sum(1, keepdim=True)
-        below = (torch.tanh(self.first(mean)).unsqueeze(0), *self.below.initial_state(len(memory))[1:])
+        h, *others = self.below.initial_state(len(memory))
+        below = (h + torch.tanh(self.first(mean)), *others)
         return State(below, self.above.initial_state(len(memory)), memory, self.attention.keys(memory), valid)
 
     def forward(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
