@@ -57,6 +57,20 @@ def test_the_chain_rule_is_shown_before_its_value():
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
+def test_what_a_step_never_reads_is_told(name):
+    class Wasteful(type(CATALOGUE[name]())):
+        gates = (*CATALOGUE[name].gates, "idle")
+        params = {**CATALOGUE[name].params, "spare": 1.0}
+
+    assert not elman.explain(name).unread
+    found = elman.explain(Wasteful)
+    assert found.unread == ["gate idle", "parameter spare"]
+    assert "weights that learn nothing: gate idle, parameter spare. Leave them out of the cell." in " ".join(
+        str(found).split()
+    )
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_latex_is_of_one_piece(name):
     parser = MathTextParser("path")
     for equation in (*equations(name), *backward(name)):

@@ -34,6 +34,7 @@ class Explanation:
     counts      parameters, operations, memory
     net         of which net they are, in words
     diagrams    name of a picture → SVG, its colours the page's
+    unread      gates and parameters that the step never reads, whose weights learn nothing
     sources     what its kernels are compiled from, by file: "cell.c" for CPUs, "cell_triton.py" for GPUs
     """
 
@@ -43,18 +44,20 @@ class Explanation:
     counts: Counts
     net: str
     diagrams: Mapping[str, str]
+    unread: Sequence[str]
     sources: Mapping[str, str]
 
     def parts(self) -> list[tuple[str, str, tuple[Equation, ...]]]:
         """Heading, words and equations of each part of the mathematics."""
         found = self.derivation
         given = ", ".join(map(PLAIN.symbol, found.given))
+        words = "⊙ multiplies unit by unit, as all functions work. W and R are matrices."
+        if self.unread:
+            words += (
+                f" Never read, with weights that learn nothing: {', '.join(self.unread)}. Leave them out of the cell."
+            )
         return [
-            (
-                "Forward, step t",
-                "⊙ multiplies unit by unit, as all functions work. W and R are matrices.",
-                found.forward,
-            ),
+            ("Forward, step t", words, found.forward),
             (
                 "Backward through step t",
                 f"δv is ∂L/∂v. Given, from step t+1 and from the loss at step t: {given}. "
@@ -136,6 +139,7 @@ def explain(
     ...
     """
     found = find_cell(cell, "explain")
+    read = trace(found).forward.inputs
     layers = "1 layer" if num_layers == 1 else f"{num_layers} layers"
     ways = " in both directions" if bidirectional else ""
     return Explanation(
@@ -144,6 +148,10 @@ def explain(
         derivation=derive(found),
         counts=counts(found, input_size, hidden_size, num_layers, bidirectional=bidirectional),
         net=f"{layers}{ways}, F = {input_size} inputs, H = {hidden_size} units",
+        unread=[
+            *(f"gate {gate}" for gate in found.gates if not {f"x.{gate}", f"r.{gate}"} & set(read)),
+            *(f"parameter {name}" for name in found.params if f"p.{name}" not in read),
+        ],
         diagrams={shape: unrolled(found, shape, max(num_layers, 2)) for shape in shapes},
         sources={
             "cell.c": native.render(trace(found), torch.float32, layer_norm=False),
