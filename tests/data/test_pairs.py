@@ -61,6 +61,12 @@ def test_a_broken_file_is_told_with_its_row(tmp_path: Path, name: str, content: 
         read_pairs(tmp_path / "table.csv", None, Columns(("file",), "text"))
 
 
+def test_a_column_of_numbers_is_told(tmp_path: Path):
+    (tmp_path / "rows.csv").write_text("weight,words\n0.5,light\n70,heavy\n")
+    with pytest.raises(DataError, match=r"'weight' must hold texts, .* got the number 0\.5\. Name"):
+        read_pairs(tmp_path / "rows.csv", None, Columns(("weight",), "words"))
+
+
 def test_files_that_are_not_aligned_are_told(tmp_path: Path):
     (tmp_path / "a").write_text("1\n2\n3\n")
     (tmp_path / "b").write_text("1\n2\n")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from elman.data.audio import log_mel, read_wav
 from elman.data.examples import Columns, read_examples
 from elman.data.on_disk import OnDisk, each, is_large, spill_values
@@ -40,6 +42,12 @@ def read_pairs(path: Path | str, target: Path | str | None, columns: Columns) ->
     where = f"read_pairs({str(path)!r})"
     if file_kind(path) in (*TABLES, ".jsonl", ".npz") and target is None:
         X, y, found = read_examples(path, columns)
+        if len(X) and not isinstance(X[0], str) and np.ndim(X[0]) == 0:
+            which = " and ".join(map(repr, found.inputs)) or "X"
+            raise DataError(
+                f"{where}: {which} must hold texts, sequences or names of sounds or pictures, got the number {X[0]}. "
+                "Name another column."
+            )
         named = [path.parent / cell for cell in X if _reader(cell) is not None]
         X = OnDisk(X.__getitem__, len(X)) if is_large(*named) else X  # pictures and sounds, each read when asked for
         X = each(lambda row, cell: _read(cell, path, row + 1, where), X)
