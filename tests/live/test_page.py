@@ -200,6 +200,8 @@ def test_what_is_no_step_is_a_line_and_stops_nothing(address, opened, tmp_path, 
     (tmp_path / "none.csv").write_text("\n")
     page.get_by_label("Play a file").set_input_files(tmp_path / "none.csv")
     expect(problem).to_contain_text("none.csv has no steps")
+    page.get_by_role("button", name="Start again").click()
+    expect(problem).to_be_hidden()
 
 
 def test_all_of_it_by_keyboard_alone(address, opened):

@@ -59,7 +59,7 @@ class AttentiveDecoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(tokens))
 
     def begin(self, memory: Tensor, valid: Tensor) -> State:
-        """The state before the first token: below it starts from the mean of the encoder's steps."""
+        """The state before the first token: to that of the layer below is added what the encoder's mean step says."""
         mean = (memory * valid.unsqueeze(-1)).sum(1) / valid.sum(1, keepdim=True)
         h, *others = self.below.initial_state(len(memory))
         below = (h + torch.tanh(self.first(mean)), *others)

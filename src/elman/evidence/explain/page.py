@@ -139,7 +139,8 @@ def explain(
     ...
     """
     found = find_cell(cell, "explain")
-    read = trace(found).forward.inputs
+    traced = trace(found)
+    read = traced.forward.inputs
     layers = "1 layer" if num_layers == 1 else f"{num_layers} layers"
     ways = " in both directions" if bidirectional else ""
     return Explanation(
@@ -154,8 +155,8 @@ def explain(
         ],
         diagrams={shape: unrolled(found, shape, max(num_layers, 2)) for shape in shapes},
         sources={
-            "cell.c": native.render(trace(found), torch.float32, layer_norm=False),
-            "cell_triton.py": triton.render(trace(found)),
+            "cell.c": native.render(traced, torch.float32, layer_norm=False),
+            "cell_triton.py": triton.render(traced),
         },
     )
 

@@ -84,7 +84,7 @@ async function attempt(action) {
   }
 }
 
-/** Forks one after the other; what is typed after them waits, for it is meant for the one that is chosen then. */
+/** Changes of the sequences, one after the other; what is typed after one waits: it is for what is chosen then. */
 function inTurn(action) {
   const done = turn.then(action);
   turn = done.catch(() => {});
@@ -346,7 +346,7 @@ function restart(track) {
   inTurn(() => Promise.all(old.map((one) => one.end())));
 }
 
-$("reset").addEventListener("click", () => restart());
+$("reset").addEventListener("click", () => attempt(() => restart()));
 
 $("watched").addEventListener("submit", (event) => {
   event.preventDefault();
